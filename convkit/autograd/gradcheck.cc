@@ -50,9 +50,9 @@ std::string gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f
                             (options.absolute + options.relative * std::abs(numerical));
       if (!(excess <= 0) && !(excess <= worst)) {
         worst = excess;
-        complaint = message("input ", k, " (", inputs[k].shape(), "), element ", i,
-                            " in memory order: tape says ", analytic[i], ", differences say ",
-                            numerical);
+        complaint =
+            message("input ", k, " (", inputs[k].shape(), "), element ", i,
+                    " in memory order: tape says ", analytic[i], ", differences say ", numerical);
       }
     }
   }

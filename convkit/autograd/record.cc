@@ -106,8 +106,9 @@ const Tensor& Saved::get() const {
   if (!tensor_.defined()) return tensor_;
   const uint32_t now = tensor_.impl()->storage->version;
   CONVKIT_CHECK(now == version_, GradError, RunningBackward::op(), ": a tensor of shape ",
-                tensor_.shape(), " that its gradient needs was changed in place afterwards (version ",
-                now, ", saved at version ", version_, "); use the out-of-place form of that change");
+                tensor_.shape(),
+                " that its gradient needs was changed in place afterwards (version ", now,
+                ", saved at version ", version_, "); use the out-of-place form of that change");
   return tensor_;
 }
 

@@ -50,7 +50,7 @@ class CONVKIT_API NotFiniteError : public Error {
 }  // namespace convkit
 
 /// Throws `ErrorType` with the concatenated text of the remaining arguments unless `condition`.
-#define CONVKIT_CHECK(condition, ErrorType, ...)                      \
-  do {                                                                \
+#define CONVKIT_CHECK(condition, ErrorType, ...)                        \
+  do {                                                                  \
     if (!(condition)) throw ErrorType(::convkit::message(__VA_ARGS__)); \
   } while (false)

@@ -15,8 +15,8 @@ namespace convkit {
 class TaskRef {
  public:
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, TaskRef>)
-  TaskRef(F&& f)  // NOLINT(google-explicit-constructor): a lambda is the normal argument
+  requires(!std::is_same_v<std::remove_cvref_t<F>, TaskRef>)
+      TaskRef(F&& f)  // NOLINT(google-explicit-constructor): a lambda is the normal argument
       : object_(const_cast<void*>(static_cast<const void*>(&f))),
         call_([](void* object, int64_t task) {
           (*static_cast<std::remove_reference_t<F>*>(object))(task);

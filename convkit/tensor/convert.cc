@@ -13,8 +13,7 @@ To convert(From value) {
                 !std::is_same_v<From, bool>) {
     if (std::cmp_greater(value, std::numeric_limits<To>::max()))
       return std::numeric_limits<To>::max();
-    if (std::cmp_less(value, std::numeric_limits<To>::min()))
-      return std::numeric_limits<To>::min();
+    if (std::cmp_less(value, std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
     return static_cast<To>(value);
   } else {
     return element_from_double<To>(to_double(value));
@@ -39,7 +38,8 @@ void convert_elements(DType source_type, const void* source, DType target_type, 
 }
 
 double element_as_double(DType type, const void* source, int64_t index) {
-  return visit_dtype(type, [&]<class T>() { return to_double(static_cast<const T*>(source)[index]); });
+  return visit_dtype(type,
+                     [&]<class T>() { return to_double(static_cast<const T*>(source)[index]); });
 }
 
 }  // namespace convkit

@@ -50,7 +50,8 @@ float to_float(Half value) {
   const uint32_t exponent = (value.bits >> 10) & 0x1FU;
   const uint32_t mantissa = value.bits & 0x3FFU;
   if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000U | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
   const float magnitude = static_cast<float>(mantissa) * 0x1p-24F;
   return sign != 0 ? -magnitude : magnitude;
 }
@@ -60,8 +61,9 @@ Half to_half(float value) {
   const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000U);
   const uint32_t magnitude = bits & 0x7FFFFFFFU;
   if (magnitude > 0x7F800000U) return {static_cast<uint16_t>(sign | 0x7E00U)};
-  if (magnitude >= 0x477FF000U) return {static_cast<uint16_t>(sign | 0x7C00U)};  // rounds above 65504
-  if (magnitude < 0x33000001U) return {sign};  // at most half of the smallest subnormal
+  if (magnitude >= 0x477FF000U)
+    return {static_cast<uint16_t>(sign | 0x7C00U)};  // rounds above 65504
+  if (magnitude < 0x33000001U) return {sign};        // at most half of the smallest subnormal
   const int exponent = static_cast<int>(magnitude >> 23);
   const uint32_t significand = (magnitude & 0x7FFFFFU) | 0x800000U;
   // A normal half drops 13 bits; a subnormal one drops as many more as its exponent is too small.

@@ -12,7 +12,8 @@ template <class T>
 void transpose_as(int64_t batch, int64_t rows, int64_t columns, const T* source, T* target) {
   constexpr int64_t kBlock = 32;
   const int64_t blocks = (rows + kBlock - 1) / kBlock;
-  const int64_t blocks_per_task = std::max<int64_t>(1, 65536 / (kBlock * std::max<int64_t>(columns, 1)));
+  const int64_t blocks_per_task =
+      std::max<int64_t>(1, 65536 / (kBlock * std::max<int64_t>(columns, 1)));
   parallel_ranges(batch * blocks, blocks_per_task, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const int64_t offset = block / blocks * rows * columns;

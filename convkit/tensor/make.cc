@@ -62,8 +62,8 @@ Tensor randn(const Shape& shape, Generator& generator, DType dtype) {
 }
 
 Tensor from_raw(const void* values, int64_t count, const Shape& shape, DType dtype) {
-  CONVKIT_CHECK(count == shape.numel(), ShapeError, count, " values cannot fill a tensor of ", shape,
-                ", which has ", shape.numel(), " elements");
+  CONVKIT_CHECK(count == shape.numel(), ShapeError, count, " values cannot fill a tensor of ",
+                shape, ", which has ", shape.numel(), " elements");
   Tensor tensor(shape, dtype);
   row_major_to_memory(shape, item_size(dtype), values, tensor.raw_mutable_data());
   return tensor;

@@ -7,8 +7,8 @@
 namespace convkit {
 namespace {
 
-constexpr int64_t kEdgeItems = 3;         // shown at each end of an abridged axis
-constexpr int64_t kSummaryAbove = 1000;   // elements, as in PyTorch
+constexpr int64_t kEdgeItems = 3;        // shown at each end of an abridged axis
+constexpr int64_t kSummaryAbove = 1000;  // elements, as in PyTorch
 
 struct Printer {
   const Tensor& tensor;
@@ -55,7 +55,8 @@ std::string to_text(const Tensor& tensor) {
                   std::vector<int64_t>(static_cast<std::size_t>(tensor.rank()))};
   printer.axis(0);
   printer.text += ", shape=" + to_text(tensor.shape());
-  if (tensor.dtype() != DType::float32) printer.text += ", dtype=" + std::string(name_of(tensor.dtype()));
+  if (tensor.dtype() != DType::float32)
+    printer.text += ", dtype=" + std::string(name_of(tensor.dtype()));
   if (tensor.requires_grad()) printer.text += ", requires_grad=True";
   return printer.text + ")";
 }

@@ -8,8 +8,8 @@ Shape::Shape(std::span<const int64_t> extents) : rank_(static_cast<int64_t>(exte
   CONVKIT_CHECK(rank_ <= kMaxRank, ShapeError, "a tensor has at most ", kMaxRank, " axes, not ",
                 rank_);
   for (const int64_t extent : extents)
-    CONVKIT_CHECK(extent >= 0, ShapeError, "extents of a shape cannot be negative: ",
-                  to_text(extents));
+    CONVKIT_CHECK(extent >= 0, ShapeError,
+                  "extents of a shape cannot be negative: ", to_text(extents));
   std::copy(extents.begin(), extents.end(), extents_.begin());
 }
 

@@ -67,8 +67,8 @@ double Tensor::at(std::span<const int64_t> index) const {
   int64_t offset = 0;
   for (std::size_t i = 0; i < index.size(); ++i) {
     const int64_t extent = shape()[static_cast<int64_t>(i)];
-    CONVKIT_CHECK(index[i] >= 0 && index[i] < extent, ShapeError, "at", to_text(index),
-                  ": index ", index[i], " is outside axis ", i, " of ", shape());
+    CONVKIT_CHECK(index[i] >= 0 && index[i] < extent, ShapeError, "at", to_text(index), ": index ",
+                  index[i], " is outside axis ", i, " of ", shape());
     offset += index[i] * strides[i];
   }
   return element_as_double(dtype(), raw_data(), offset);
@@ -117,8 +117,8 @@ Tensor Tensor::reshaped(const Shape& shape) const {
 Tensor Tensor::detach() const { return alias_of(*this, shape()); }
 
 void Tensor::copy_from(const Tensor& source) {
-  CONVKIT_CHECK(source.shape() == shape(), ShapeError, "copy_from: shapes differ: ", shape(),
-                " ← ", source.shape());
+  CONVKIT_CHECK(source.shape() == shape(), ShapeError, "copy_from: shapes differ: ", shape(), " ← ",
+                source.shape());
   convert_elements(source.dtype(), source.raw_data(), dtype(), raw_mutable_data(), numel());
   ++impl_->storage->version;
 }
@@ -128,8 +128,9 @@ void Tensor::fill(double value) {
   visit_dtype(dtype(), [&]<class T>() {
     T* data = self.mutable_data<T>();
     const T converted = element_from_double<T>(value);
-    parallel_ranges(self.numel(), kElementsPerTask,
-                    [&](int64_t begin, int64_t end) { std::fill(data + begin, data + end, converted); });
+    parallel_ranges(self.numel(), kElementsPerTask, [&](int64_t begin, int64_t end) {
+      std::fill(data + begin, data + end, converted);
+    });
   });
   ++impl_->storage->version;
 }

@@ -27,8 +27,8 @@ struct TensorImpl {
   int64_t numel = 0;
   DType dtype = DType::float32;
 
-  bool requires_grad = false;            ///< asked for (leaf) or inherited (has a grad_fn)
-  bool shares_storage = false;           ///< made by reshaping another recorded tensor, or has been
+  bool requires_grad = false;   ///< asked for (leaf) or inherited (has a grad_fn)
+  bool shares_storage = false;  ///< made by reshaping another recorded tensor, or has been
   std::shared_ptr<autograd::Node> grad_fn;  ///< the operation that made it, if recorded
   Tensor grad;
 };

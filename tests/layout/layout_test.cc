@@ -118,6 +118,36 @@ std::string include_fault(const std::string& file, const std::string& line, cons
   return from + " must not include " + (to.empty() ? *target : to);
 }
 
+// The public declarations of a header (a line CONVKIT_API begins, or a class it marks; namespace
+// `detail` apart) in whose paragraph nobody says what they are. Paragraphs end at empty lines.
+std::vector<std::string> undocumented(const std::vector<std::string>& lines) {
+  static const std::regex marked("^((class|struct|enum class) )?CONVKIT_API ");
+  std::vector<std::string> found;
+  bool in_detail = false;
+  bool documented = false;
+  std::string declaration;
+  const auto end_paragraph = [&] {
+    if (!declaration.empty() && !documented) found.push_back(declaration);
+    documented = false;
+    declaration.clear();
+  };
+  for (const auto& line : lines) {
+    if (line.empty()) {
+      end_paragraph();
+    } else if (line.starts_with("namespace detail")) {
+      in_detail = true;
+    } else if (line.starts_with("}  // namespace detail")) {
+      in_detail = false;
+    } else if (line.find("//") != std::string::npos) {
+      documented = true;
+    } else if (!in_detail && declaration.empty() && std::regex_search(line, marked)) {
+      declaration = line;
+    }
+  }
+  end_paragraph();
+  return found;
+}
+
 TEST(Layout, RulesReadAsWritten) {
   EXPECT_EQ(parse_rules({"base:", "ops: autograd base"}),
             (Rules{{"base", {}}, {"ops", {"autograd", "base"}}}));
@@ -200,6 +230,27 @@ TEST(Layout, EveryHeaderIsReadOnce) {
         return line.find("HWY_TARGET_TOGGLE") != std::string::npos;
       });
       EXPECT_TRUE(once || per_target) << file << " lacks #pragma once";
+    }
+  }
+}
+
+TEST(Layout, UndocumentedDeclarationsAreFound) {
+  using testing::ElementsAre;
+  EXPECT_THAT(undocumented({"/// Twice x.", "CONVKIT_API int twice(int x);"}), ElementsAre());
+  EXPECT_THAT(undocumented({"/// Twice x.", "", "CONVKIT_API int twice(int x);"}),
+              ElementsAre("CONVKIT_API int twice(int x);"));
+  EXPECT_THAT(undocumented({"struct CONVKIT_API Plain {", "};"}),
+              ElementsAre("struct CONVKIT_API Plain {"));
+  EXPECT_THAT(undocumented({"namespace detail {", "CONVKIT_API int twice(int x);",
+                            "}  // namespace detail"}),
+              ElementsAre());
+}
+
+TEST(Layout, EveryPublicDeclarationIsDocumented) {
+  for (const auto& file : files_below("convkit")) {
+    if (file.extension() != ".h") continue;
+    for (const auto& line : undocumented(lines_of(root() / file))) {
+      ADD_FAILURE() << file.generic_string() << ": no comment says what this is: " << line;
     }
   }
 }

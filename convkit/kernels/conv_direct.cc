@@ -1,0 +1,362 @@
+#include "convkit/kernels/conv_direct.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "convkit/base/checked.h"
+#include "convkit/base/memory.h"
+#include "convkit/base/thread_pool.h"
+#include "convkit/kernels/conv_brick.h"
+#include "convkit/kernels/conv_lattice.h"
+#include "convkit/kernels/conv_tile.h"
+
+namespace convkit::kernels {
+namespace {
+
+// Tasks that keep 16 threads busy with some left to balance, where the work allows it.
+constexpr int64_t kWantedTasks = 48;
+// Rows of a brick: enough to read each weight often from the cache it was brought to, few enough
+// that their input stays in the second-level cache.
+constexpr int64_t kFewestRows = 112;
+constexpr int64_t kMostRows = 448;
+constexpr int64_t kScratchLimit = 96 * 1024;  // floats
+
+// What distinguishes forward from backward-input once both are lattices.
+struct Sides {
+  Extents in;
+  Extents out;
+  int64_t in_channels;
+  int64_t out_channels;
+  // Element (tap, k, column) of a group's weights is at tap·tap + k·k + column·column.
+  int64_t weight_tap;
+  int64_t weight_k;
+  int64_t weight_column;
+};
+
+// Columns [first, first + count) of a group's folded outputs, and where their weights are packed.
+struct Block {
+  int64_t first;
+  int64_t count;
+  int vectors;
+  int64_t packed;
+};
+
+// One lattice per axis: a stride-1 correlation of its own.
+class Correlation {
+ public:
+  Correlation(const ConvGeometry& g, const Sides& sides, std::array<AxisLattice, kAxes> axes)
+      : g_(g), sides_(sides), axes_(std::move(axes)), kernels_(tile_kernels()) {
+    depth_ = sides_.in_channels / g.groups;
+    columns_ = sides_.out_channels / g.groups;
+    plan_blocks();
+    plan_input();
+  }
+
+  int64_t packed_floats() const { return g_.groups * group_packed_; }
+  int64_t pack_tasks() const { return g_.groups * static_cast<int64_t>(blocks_.size()); }
+  int64_t tasks() const { return cut_.bricks() * g_.groups * chunks_; }
+
+  void pack(int64_t task, const float* w, float* packed) const;
+  void run(int64_t task, const float* x, const float* packed, const float* bias, float* y) const;
+
+ private:
+  void plan_blocks();
+  void plan_input();
+  int64_t offset_count() const {
+    int64_t count = 1;
+    for (const AxisLattice& axis : axes_) count *= static_cast<int64_t>(axis.offsets.size());
+    return count;
+  }
+  struct Rows {
+    std::vector<int64_t> input;
+    std::vector<int64_t> output;
+  };
+  void list_rows(const Brick& brick, Rows& whole, Rows& partial, int64_t& partial_fold) const;
+  void run_rows(const Rows& rows, int64_t columns_in_row, const Block& block, TileJob job) const;
+
+  ConvGeometry g_;
+  Sides sides_;
+  std::array<AxisLattice, kAxes> axes_;
+  const TileKernels& kernels_;
+  int64_t depth_ = 0;    // channels summed over
+  int64_t columns_ = 0;  // channels produced, per position
+  std::vector<Block> blocks_;
+  int64_t group_packed_ = 0;
+  BrickCut cut_;
+  BrickInput input_;
+  std::vector<TileSegment> segments_;  // b counts k rows; times the block's width
+  int64_t segment_depth_ = 0;
+  int64_t chunks_ = 1;
+};
+
+void Correlation::plan_blocks() {
+  const int64_t width = axes_[2].fold * columns_;
+  const int64_t k_rows = offset_count() * depth_;
+  for (int64_t first = 0; first < width; first += blocks_.back().count) {
+    const int64_t left = width - first;
+    const int vectors = left > kernels_.lanes ? 2 : 1;
+    const int64_t count = std::min(left, vectors * kernels_.lanes);
+    blocks_.push_back({first, count, vectors, group_packed_});
+    group_packed_ += k_rows * vectors * kernels_.lanes;
+  }
+}
+
+void Correlation::plan_input() {
+  std::array<InputAxis, kAxes> input_axes;
+  for (int axis = 0; axis < kAxes; ++axis) {
+    const AxisLattice& lattice = axes_[axis];
+    InputAxis& to = input_axes[axis];
+    to = {.size = sides_.in[axis], .rows = lattice.rows, .start = lattice.in_start,
+          .step = lattice.in_step};
+    if (!lattice.offsets.empty()) {
+      to.low = lattice.offsets.front();
+      to.high = lattice.offsets.back();
+    }
+  }
+  const AxisLattice& w_axis = axes_[2];
+  const auto w_offsets = static_cast<int64_t>(w_axis.offsets.size());
+  const bool consecutive =
+      w_offsets > 0 && w_axis.offsets.back() - w_axis.offsets.front() == w_offsets - 1;
+  // Few channels in a group make for short sums, unless neighbours along W are joined to them.
+  const bool join_by_copy = g_.groups > 1 && depth_ < 32 && consecutive && w_offsets > 1;
+  input_ = BrickInput(input_axes, sides_.in_channels, depth_, join_by_copy);
+
+  const std::array<int64_t, 4> rows = {g_.batch, axes_[0].rows, axes_[1].rows, axes_[2].rows};
+  const int64_t total = rows[0] * rows[1] * rows[2] * rows[3];
+  int64_t wanted = std::clamp(total / kWantedTasks, kFewestRows, kMostRows);
+  for (;; wanted /= 2) {
+    cut_ = BrickCut(rows, wanted);
+    input_.set_brick_size(cut_.size());
+    if (input_.scratch_floats() <= kScratchLimit || wanted <= 2 * kMaxTileRows) break;
+  }
+  const auto blocks = static_cast<int64_t>(blocks_.size());
+  const int64_t bricks = std::max<int64_t>(1, cut_.bricks());
+  // A brick's copy must be worth it: each part of the columns repeats it.
+  const int64_t work_per_input = std::max<int64_t>(1, offset_count() * 2 * kernels_.lanes);
+  const int64_t fewest = input_.copies() ? std::max<int64_t>(1, 256 / work_per_input) : 1;
+  chunks_ = std::clamp<int64_t>(ceil_div(kWantedTasks, bricks * g_.groups), 1,
+                                std::max<int64_t>(1, blocks / fewest));
+  chunks_ = ceil_div(blocks, ceil_div(blocks, chunks_));
+
+  const bool join = consecutive && input_.dense();
+  segment_depth_ = join ? w_offsets * depth_ : depth_;
+  int64_t k_row = 0;
+  for (const int64_t d : axes_[0].offsets)
+    for (const int64_t h : axes_[1].offsets)
+      for (const int64_t w : axes_[2].offsets) {
+        if (join && w != w_axis.offsets.front()) continue;
+        segments_.push_back({(d - input_.low(0)) * input_.offset_stride(0) +
+                                 (h - input_.low(1)) * input_.offset_stride(1) +
+                                 (w - input_.low(2)) * input_.offset_stride(2),
+                             k_row});
+        k_row += segment_depth_;
+      }
+}
+
+void Correlation::pack(int64_t task, const float* w, float* packed) const {
+  const auto blocks = static_cast<int64_t>(blocks_.size());
+  const int64_t group = task / blocks;
+  const Block& block = blocks_[static_cast<std::size_t>(task % blocks)];
+  const int64_t width = block.vectors * kernels_.lanes;
+  float* to = packed + group * group_packed_ + block.packed;
+  const float* const weights =
+      w + group * g_.group_out() * g_.group_in() * g_.kernel[0] * g_.kernel[1] * g_.kernel[2];
+  const auto count = [&](int axis) { return static_cast<int64_t>(axes_[axis].offsets.size()); };
+  for (int64_t d = 0; d < count(0); ++d)
+    for (int64_t h = 0; h < count(1); ++h)
+      for (int64_t i = 0; i < count(2); ++i, to += depth_ * width) {
+        if (block.count < width || axes_[2].fold > 1) std::fill_n(to, depth_ * width, 0.0f);
+        // Columns of one output position at a time.
+        for (int64_t column = 0; column < block.count;) {
+          const int64_t j = (block.first + column) / columns_;
+          const int64_t channel = (block.first + column) % columns_;
+          const int64_t run = std::min(columns_ - channel, block.count - column);
+          const int64_t tap_w = axes_[2].tap(i, j);
+          if (tap_w >= 0) {
+            const int64_t tap =
+                (axes_[0].tap(d, 0) * g_.kernel[1] + axes_[1].tap(h, 0)) * g_.kernel[2] + tap_w;
+            const float* const from =
+                weights + tap * sides_.weight_tap + channel * sides_.weight_column;
+            if (sides_.weight_k == 1) {
+              kernels_.transpose(from, sides_.weight_column, run, depth_, to + column, width);
+            } else {
+              for (int64_t k = 0; k < depth_; ++k)
+                std::copy_n(from + k * sides_.weight_k, run, to + k * width + column);
+            }
+          }
+          column += run;
+        }
+      }
+}
+
+// Where each row of the brick reads and writes. Rows at the end of a line that cover fewer outputs
+// than `fold` go to a list of their own.
+void Correlation::list_rows(const Brick& brick, Rows& whole, Rows& partial,
+                            int64_t& partial_fold) const {
+  whole.input.reserve(static_cast<std::size_t>(brick.rows()));
+  whole.output.reserve(static_cast<std::size_t>(brick.rows()));
+  const auto out_at = [&](int axis, int64_t row) {
+    return axes_[axis].out_start + row * axes_[axis].out_step;
+  };
+  for (int64_t n = 0; n < brick.count[0]; ++n)
+    for (int64_t d = 0; d < brick.count[1]; ++d)
+      for (int64_t h = 0; h < brick.count[2]; ++h) {
+        int64_t from = n * input_.batch_stride() + d * input_.row_stride(0) +
+                       h * input_.row_stride(1);
+        const int64_t line = ((brick.first[0] + n) * sides_.out[0] + out_at(0, brick.first[1] + d)) *
+                                 sides_.out[1] +
+                             out_at(1, brick.first[2] + h);
+        for (int64_t i = 0; i < brick.count[3]; ++i, from += input_.row_stride(2)) {
+          const int64_t out = out_at(2, brick.first[3] + i);
+          const int64_t to = (line * sides_.out[2] + out) * sides_.out_channels;
+          const int64_t covered = axes_[2].out_end - out;
+          Rows& rows = covered < axes_[2].fold ? partial : whole;
+          if (covered < axes_[2].fold) partial_fold = covered;
+          rows.input.push_back(from);
+          rows.output.push_back(to);
+        }
+      }
+}
+
+void Correlation::run_rows(const Rows& rows, int64_t columns_in_row, const Block& block,
+                           TileJob job) const {
+  job.columns = std::min(block.count, columns_in_row - block.first);
+  if (job.columns <= 0) return;
+  const auto total = static_cast<int64_t>(rows.input.size());
+  // Tiles of equal height, give or take one: a last tile of one row would run at a fraction.
+  const int64_t tiles = ceil_div(total, kernels_.max_rows[block.vectors]);
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t begin = total * tile / tiles;
+    const int64_t end = total * (tile + 1) / tiles;
+    job.row_offset = rows.input.data() + begin;
+    job.c_offset = rows.output.data() + begin;
+    kernels_.run[block.vectors][end - begin](job);
+  }
+}
+
+void Correlation::run(int64_t task, const float* x, const float* packed, const float* bias,
+                      float* y) const {
+  const int64_t chunk = task % chunks_;
+  const int64_t group = task / chunks_ % g_.groups;
+  const Brick brick = cut_.brick(task / chunks_ / g_.groups);
+  const auto blocks = static_cast<int64_t>(blocks_.size());
+
+  Rows whole;
+  Rows partial;
+  int64_t partial_fold = 0;
+  list_rows(brick, whole, partial, partial_fold);
+  Buffer<float> scratch(static_cast<std::size_t>(input_.scratch_floats()));
+  TileJob job;
+  if (!segments_.empty()) job.a = input_.base(x, brick, group * depth_, scratch.data());
+  job.segment_count = static_cast<int64_t>(segments_.size());
+  job.depth = segment_depth_;
+  std::vector<TileSegment> segments(segments_);
+  float padded_bias[kMaxTileVectors * 64];
+  for (int64_t b = blocks * chunk / chunks_; b < blocks * (chunk + 1) / chunks_; ++b) {
+    const Block& block = blocks_[static_cast<std::size_t>(b)];
+    job.b_step = block.vectors * kernels_.lanes;
+    for (std::size_t s = 0; s < segments.size(); ++s) segments[s].b = segments_[s].b * job.b_step;
+    job.segments = segments.data();
+    job.b = packed + group * group_packed_ + block.packed;
+    job.c = y + group * columns_ + block.first;
+    if (bias != nullptr) {
+      for (int64_t j = 0; j < job.b_step; ++j)
+        padded_bias[j] =
+            j < block.count ? bias[group * columns_ + (block.first + j) % columns_] : 0.0f;
+      job.bias = padded_bias;
+    }
+    run_rows(whole, axes_[2].fold * columns_, block, job);
+    run_rows(partial, partial_fold * columns_, block, job);
+  }
+}
+
+// Packs the weights of all correlations, then runs all their tasks, each as one parallel_for.
+void run_all(const std::vector<Correlation>& parts, const float* x, const float* w,
+             const float* bias, float* y) {
+  std::vector<int64_t> packed_start = {0};
+  std::vector<int64_t> pack_end;
+  std::vector<int64_t> task_end;
+  int64_t pack_tasks = 0;
+  int64_t tasks = 0;
+  for (const Correlation& part : parts) {
+    packed_start.push_back(packed_start.back() + round_up(part.packed_floats(), 16));
+    pack_end.push_back(pack_tasks += part.pack_tasks());
+    task_end.push_back(tasks += part.tasks());
+  }
+  const auto part_of = [](const std::vector<int64_t>& ends, int64_t task) {
+    return static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), task) -
+                                    ends.begin());
+  };
+  Buffer<float> packed(static_cast<std::size_t>(packed_start.back()));
+  parallel_for(pack_tasks, [&](int64_t task) {
+    const std::size_t part = part_of(pack_end, task);
+    parts[part].pack(task - (part > 0 ? pack_end[part - 1] : 0), w,
+                     packed.data() + packed_start[part]);
+  });
+  parallel_for(tasks, [&](int64_t task) {
+    const std::size_t part = part_of(task_end, task);
+    parts[part].run(task - (part > 0 ? task_end[part - 1] : 0), x,
+                    packed.data() + packed_start[part], bias, y);
+  });
+}
+
+}  // namespace
+
+ConvGeometry collapse_axes(const ConvGeometry& g) {
+  for (int axis = 0; axis < kAxes; ++axis)
+    if (g.kernel[axis] != 1 || g.stride[axis] != 1 || g.pad_lo[axis] != 0 || g.pad_hi[axis] != 0)
+      return g;
+  ConvGeometry flat = g;
+  flat.batch = g.batch == 0 ? 0 : 1;
+  const int64_t positions = std::max<int64_t>(1, g.batch) * g.in[0] * g.in[1] * g.in[2];
+  flat.in = flat.out = {1, 1, positions};
+  flat.dilation = {1, 1, 1};
+  return flat;
+}
+
+std::string direct_why_not(const ConvGeometry&, Direction) { return {}; }
+
+void direct_forward(const ConvGeometry& geometry, const float* x, const float* w, const float* bias,
+                    float* y) {
+  if (geometry.batch == 0) return;
+  const ConvGeometry g = collapse_axes(geometry);
+  const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
+  const Sides sides = {.in = g.in,
+                       .out = g.out,
+                       .in_channels = g.in_channels,
+                       .out_channels = g.out_channels,
+                       .weight_tap = g.group_in(),
+                       .weight_k = 1,
+                       .weight_column = taps * g.group_in()};
+  const int64_t fold = best_fold(g, Direction::forward, g.group_out(), tile_kernels().lanes);
+  std::vector<Correlation> parts;
+  parts.emplace_back(g, sides,
+                     std::array<AxisLattice, kAxes>{forward_lattice(g, 0, 1),
+                                                    forward_lattice(g, 1, 1),
+                                                    forward_lattice(g, 2, fold)});
+  run_all(parts, x, w, bias, y);
+}
+
+void direct_backward_input(const ConvGeometry& geometry, const float* dy, const float* w,
+                           float* dx) {
+  if (geometry.batch == 0) return;
+  const ConvGeometry g = collapse_axes(geometry);
+  const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
+  const Sides sides = {.in = g.out,
+                       .out = g.in,
+                       .in_channels = g.out_channels,
+                       .out_channels = g.in_channels,
+                       .weight_tap = g.group_in(),
+                       .weight_k = taps * g.group_in(),
+                       .weight_column = 1};
+  const int64_t fold = best_fold(g, Direction::backward_input, g.group_in(), tile_kernels().lanes);
+  std::vector<Correlation> parts;
+  for (const AxisLattice& d : backward_lattices(g, 0, 1))
+    for (const AxisLattice& h : backward_lattices(g, 1, 1))
+      for (const AxisLattice& w_axis : backward_lattices(g, 2, fold))
+        parts.emplace_back(g, sides, std::array<AxisLattice, kAxes>{d, h, w_axis});
+  run_all(parts, dy, w, nullptr, dx);
+}
+
+}  // namespace convkit::kernels

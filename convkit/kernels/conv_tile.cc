@@ -1,0 +1,179 @@
+#include "convkit/kernels/conv_tile.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <utility>
+
+// The engine wants fused multiply-add: below AVX2 only the portable fallback is built. Arrays of
+// vectors need a size known at compile time, which rules out SVE.
+#define HWY_DISABLED_TARGETS                                                          \
+  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "convkit/kernels/conv_tile.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace convkit::kernels {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using Floats = hn::ScalableTag<float>;
+using Vector = hn::Vec<Floats>;
+
+// Tile heights that fill the registers: accumulators, one vector of b per column and a broadcast.
+#if HWY_TARGET == HWY_AVX3
+constexpr int kRowsForOneVector = 14;
+constexpr int kRowsForTwoVectors = 14;
+#elif HWY_TARGET == HWY_AVX2
+constexpr int kRowsForOneVector = 12;
+constexpr int kRowsForTwoVectors = 6;
+#elif HWY_ARCH_ARM
+constexpr int kRowsForOneVector = 12;
+constexpr int kRowsForTwoVectors = 12;
+#else
+constexpr int kRowsForOneVector = 6;
+constexpr int kRowsForTwoVectors = 6;
+#endif
+
+// Neither may touch memory beyond `count` floats: the next byte may belong to nobody.
+HWY_INLINE Vector LoadFirst(Floats d, const float* from, int64_t count) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  if (count >= lanes) return hn::LoadU(d, from);
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  return hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(std::max<int64_t>(count, 0))), d, from);
+#else
+  HWY_ALIGN float copy[HWY_MAX_BYTES / sizeof(float)] = {};
+  for (int64_t i = 0; i < count; ++i) copy[i] = from[i];
+  return hn::Load(d, copy);
+#endif
+}
+
+HWY_INLINE void StoreFirst(Vector value, Floats d, float* to, int64_t count) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  if (count >= lanes) return hn::StoreU(value, d, to);
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  hn::BlendedStore(value, hn::FirstN(d, static_cast<size_t>(std::max<int64_t>(count, 0))), d, to);
+#else
+  HWY_ALIGN float copy[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(value, d, copy);
+  for (int64_t i = 0; i < count; ++i) to[i] = copy[i];
+#endif
+}
+
+template <int kRows, int kVectors>
+void RunTile(const TileJob& job) {
+  const Floats d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  Vector acc[kRows][kVectors];
+  if (job.accumulate) {
+    for (int r = 0; r < kRows; ++r)
+      for (int v = 0; v < kVectors; ++v)
+        acc[r][v] = LoadFirst(d, job.c + job.c_offset[r] + v * lanes, job.columns - v * lanes);
+  } else {
+    for (int v = 0; v < kVectors; ++v) {
+      const Vector start = job.bias != nullptr ? hn::LoadU(d, job.bias + v * lanes) : hn::Zero(d);
+      for (int r = 0; r < kRows; ++r) acc[r][v] = start;
+    }
+  }
+  const int64_t* HWY_RESTRICT const row_offset = job.row_offset;
+  const int64_t a_step = job.a_step;
+  const int64_t b_step = job.b_step;
+  for (int64_t s = 0; s < job.segment_count; ++s) {
+    const float* HWY_RESTRICT a = job.a + job.segments[s].a;
+    const float* HWY_RESTRICT b = job.b + job.segments[s].b;
+    for (int64_t k = 0; k < job.depth; ++k) {
+      Vector column[kVectors];
+      for (int v = 0; v < kVectors; ++v) column[v] = hn::LoadU(d, b + v * lanes);
+      for (int r = 0; r < kRows; ++r) {
+        const Vector value = hn::Set(d, a[row_offset[r]]);
+        for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(value, column[v], acc[r][v]);
+      }
+      a += a_step;
+      b += b_step;
+    }
+  }
+  if (job.columns == kVectors * lanes) {
+    for (int r = 0; r < kRows; ++r)
+      for (int v = 0; v < kVectors; ++v)
+        hn::StoreU(acc[r][v], d, job.c + job.c_offset[r] + v * lanes);
+  } else {
+    for (int r = 0; r < kRows; ++r)
+      for (int v = 0; v < kVectors; ++v)
+        StoreFirst(acc[r][v], d, job.c + job.c_offset[r] + v * lanes, job.columns - v * lanes);
+  }
+}
+
+void Transpose(const float* from, int64_t from_step, int64_t columns, int64_t depth, float* to,
+               int64_t to_step) {
+  int64_t j = 0;
+#if HWY_TARGET != HWY_SCALAR
+  // Blocks of 4 × 4, and along `depth` first: whole cache lines of `from` are used at once.
+  const hn::FixedTag<float, 4> d4;
+  const hn::Repartition<double, decltype(d4)> d2;
+  for (; j + 4 <= columns; j += 4) {
+    const float* const row0 = from + j * from_step;
+    const float* const row1 = row0 + from_step;
+    const float* const row2 = row1 + from_step;
+    const float* const row3 = row2 + from_step;
+    int64_t k = 0;
+    for (; k + 4 <= depth; k += 4) {
+      const auto r0 = hn::LoadU(d4, row0 + k);
+      const auto r1 = hn::LoadU(d4, row1 + k);
+      const auto r2 = hn::LoadU(d4, row2 + k);
+      const auto r3 = hn::LoadU(d4, row3 + k);
+      const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d4, r0, r1));
+      const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d4, r2, r3));
+      const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d4, r0, r1));
+      const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d4, r2, r3));
+      float* const out = to + k * to_step + j;
+      hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, low01, low23)), d4, out);
+      hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, low01, low23)), d4, out + to_step);
+      hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, high01, high23)), d4, out + 2 * to_step);
+      hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, high01, high23)), d4, out + 3 * to_step);
+    }
+    for (; k < depth; ++k) {
+      float* const out = to + k * to_step + j;
+      out[0] = row0[k];
+      out[1] = row1[k];
+      out[2] = row2[k];
+      out[3] = row3[k];
+    }
+  }
+#endif
+  for (; j < columns; ++j)
+    for (int64_t k = 0; k < depth; ++k) to[k * to_step + j] = from[j * from_step + k];
+}
+
+template <int kVectors, int... kRowsLessOne>
+void FillHeights(TileKernels& kernels, std::integer_sequence<int, kRowsLessOne...>) {
+  kernels.max_rows[kVectors] = sizeof...(kRowsLessOne);
+  ((kernels.run[kVectors][kRowsLessOne + 1] = RunTile<kRowsLessOne + 1, kVectors>), ...);
+}
+
+const TileKernels* Kernels() {
+  static const TileKernels kernels = [] {
+    TileKernels filled;
+    filled.lanes = static_cast<int64_t>(hn::Lanes(Floats()));
+    FillHeights<1>(filled, std::make_integer_sequence<int, kRowsForOneVector>());
+    FillHeights<2>(filled, std::make_integer_sequence<int, kRowsForTwoVectors>());
+    filled.transpose = Transpose;
+    return filled;
+  }();
+  return &kernels;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace convkit::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace convkit::kernels {
+namespace {
+HWY_EXPORT(Kernels);
+}
+const TileKernels& tile_kernels() { return *HWY_DYNAMIC_DISPATCH(Kernels)(); }
+}  // namespace convkit::kernels
+#endif

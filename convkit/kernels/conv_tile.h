@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+
+/// The one micro-kernel under the convolution engine: a tile of C kept in registers over a whole
+/// sum. Internal to kernels/.
+namespace convkit::kernels {
+
+/// Where one run of `depth` terms of a tile's sum starts: floats from TileJob::a and TileJob::b.
+struct TileSegment {
+  int64_t a;
+  int64_t b;
+};
+
+/// For r < rows and j < columns:
+///
+///   c[c_offset[r] + j] (+)= bias[j] + Σ_segments Σ_{k < depth} a[s.a + row_offset[r] + k·a_step]
+///                                                             · b[s.b + k·b_step + j]
+///
+/// `b` (and `bias`) must be readable for whole vectors, that is vectors · lanes floats per k;
+/// nothing else is touched beyond `columns`. Rows lie anywhere: each has its own offset, which costs
+/// nothing measurable against equally spaced rows (one more load per broadcast) and makes the tile
+/// independent of the shape of the picture.
+struct TileJob {
+  const float* a = nullptr;
+  const int64_t* row_offset = nullptr;
+  const TileSegment* segments = nullptr;
+  int64_t segment_count = 0;
+  int64_t depth = 0;
+  int64_t a_step = 1;
+  const float* b = nullptr;
+  int64_t b_step = 0;
+  float* c = nullptr;
+  const int64_t* c_offset = nullptr;
+  int64_t columns = 0;
+  const float* bias = nullptr;  ///< null: zeros
+  bool accumulate = false;      ///< add to what c holds; then bias must be null
+};
+
+inline constexpr int kMaxTileRows = 14;
+inline constexpr int kMaxTileVectors = 2;
+
+/// The micro-kernels of one instruction set, for every tile height and one or two vectors.
+struct TileKernels {
+  int64_t lanes = 1;                               ///< floats in a vector
+  int64_t max_rows[kMaxTileVectors + 1] = {};      ///< by number of vectors
+  void (*run[kMaxTileVectors + 1][kMaxTileRows + 1])(const TileJob&) = {};  ///< [vectors][rows]
+  /// to[k·to_step + j] = from[j·from_step + k] for j < columns, k < depth.
+  void (*transpose)(const float* from, int64_t from_step, int64_t columns, int64_t depth,
+                    float* to, int64_t to_step) = nullptr;
+};
+
+/// Those of the instruction set in use (target.h).
+const TileKernels& tile_kernels();
+
+}  // namespace convkit::kernels

@@ -1,0 +1,211 @@
+#include "convkit/ops/conv.h"
+
+#include "convkit/autograd/record.h"
+#include "convkit/kernels/conv.h"
+
+namespace convkit {
+
+std::string_view to_text(PaddingMode mode) {
+  switch (mode) {
+    case PaddingMode::reflect:
+      return "reflect";
+    case PaddingMode::replicate:
+      return "replicate";
+    case PaddingMode::circular:
+      return "circular";
+    case PaddingMode::zeros:
+      break;
+  }
+  return "zeros";
+}
+
+namespace ops {
+namespace {
+
+using kernels::ConvGeometry;
+
+constexpr const char* kAxisNames[] = {"depth", "height", "width"};
+
+// The places of a rank's axes among the kernels' three: the last ones.
+template <int Rank>
+constexpr std::size_t kernel_axis(std::size_t axis) {
+  return axis + static_cast<std::size_t>(kernels::kAxes - Rank);
+}
+
+template <int Rank>
+std::string name_of_op() {
+  return message("conv", Rank, "d");
+}
+
+void check_types(const std::string& op, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  CONVKIT_CHECK(x.dtype() == DType::float32 || x.dtype() == DType::float64, DTypeError, op,
+                ": the input is ", x.dtype(),
+                "; convolutions take float32 (or float64): convert it"
+                " with to(DType::float32)");
+  CONVKIT_CHECK(weight.dtype() == x.dtype(), DTypeError, op, ": the input is ", x.dtype(),
+                " but the weight is ", weight.dtype(), "; convert one of them with to()");
+  CONVKIT_CHECK(!bias.defined() || bias.dtype() == x.dtype(), DTypeError, op, ": the input is ",
+                x.dtype(), " but the bias is ", bias.dtype(), "; convert one of them with to()");
+}
+
+template <int Rank>
+void check_channels(const std::string& op, const Tensor& x, const Tensor& weight,
+                    const Tensor& bias, int64_t groups) {
+  CONVKIT_CHECK(weight.rank() == Rank + 2, ShapeError, op, ": the weight is ", weight.shape(),
+                " of rank ", weight.rank(), "; it must be (out_channels, in_channels / groups, ",
+                Rank == 1   ? "kernel"
+                : Rank == 2 ? "kernel height, width"
+                            : "kernel depth, height, width",
+                ") of rank ", Rank + 2);
+  CONVKIT_CHECK(groups >= 1, ValueError, op, ": groups (", groups, ") must be at least 1");
+  const int64_t out_channels = weight.size(0);
+  const int64_t in_channels = weight.size(1) * groups;
+  CONVKIT_CHECK(x.size(1) == in_channels, ShapeError, op, ": the input ", x.shape(), " has ",
+                x.size(1), " channels, but the weight ", weight.shape(), " with groups = ", groups,
+                " takes ", weight.size(1), " · ", groups, " = ", in_channels);
+  CONVKIT_CHECK(out_channels >= 1 && in_channels >= 1, ShapeError, op, ": the weight is ",
+                weight.shape(), "; it needs at least one channel on each side");
+  CONVKIT_CHECK(out_channels % groups == 0, ShapeError, op, ": out_channels (", out_channels,
+                ") must be divisible by groups (", groups, ")");
+  CONVKIT_CHECK(!bias.defined() || (bias.rank() == 1 && bias.size(0) == out_channels), ShapeError,
+                op, ": the bias is ", bias.defined() ? to_text(bias.shape()) : std::string(),
+                "; it must have one value per output channel: ", out_channels);
+}
+
+template <int Rank>
+ConvGeometry geometry_of(const std::string& op, const Tensor& x, const Tensor& weight,
+                         const ConvParams<Rank>& params) {
+  ConvGeometry g;
+  g.batch = x.size(0);
+  g.in_channels = x.size(1);
+  g.out_channels = weight.size(0);
+  g.groups = params.groups;
+  for (std::size_t axis = 0; axis < Rank; ++axis) {
+    const std::size_t a = kernel_axis<Rank>(axis);
+    const char* const axis_name = kAxisNames[a];
+    const auto logical = static_cast<int64_t>(axis) + 2;
+    g.in[a] = x.size(logical);
+    g.kernel[a] = weight.size(logical);
+    g.stride[a] = params.stride[axis];
+    g.dilation[a] = params.dilation[axis];
+    CONVKIT_CHECK(g.in[a] >= 1, ShapeError, op, ": the input ", x.shape(), " is empty along its ",
+                  axis_name);
+    CONVKIT_CHECK(g.kernel[a] >= 1, ShapeError, op, ": the kernel is empty along its ", axis_name,
+                  " (weight ", weight.shape(), "); kernel_size must be at least 1");
+    CONVKIT_CHECK(g.stride[a] >= 1, ValueError, op, ": stride ", params.stride,
+                  " must be at least 1 on every axis");
+    CONVKIT_CHECK(g.dilation[a] >= 1, ValueError, op, ": dilation ", params.dilation,
+                  " must be at least 1 on every axis");
+    if (params.padding.same) {
+      const SamePadding same = same_padding(g.in[a], g.kernel[a], g.stride[a], g.dilation[a]);
+      g.pad_lo[a] = same.lo;
+      g.pad_hi[a] = same.hi;
+    } else {
+      g.pad_lo[a] = params.padding.lo[axis];
+      g.pad_hi[a] = params.padding.hi[axis];
+      CONVKIT_CHECK(g.pad_lo[a] >= 0 && g.pad_hi[a] >= 0, ValueError, op, ": padding (",
+                    g.pad_lo[a], " before, ", g.pad_hi[a], " after the ", axis_name,
+                    ") cannot be negative; crop the input with ops::pad instead");
+    }
+    g.out[a] = conv_output_size(g.in[a], g.kernel[a], g.stride[a], g.pad_lo[a], g.pad_hi[a],
+                                g.dilation[a]);
+    const int64_t padded = g.in[a] + g.pad_lo[a] + g.pad_hi[a];
+    const int64_t span = kernel_span(g.kernel[a], g.dilation[a]);
+    CONVKIT_CHECK(g.out[a] >= 1, ShapeError, op, ": kernel ", g.kernel[a], " with dilation ",
+                  g.dilation[a], " spans ", span, " along the ", axis_name,
+                  ", but the padded input is only ", padded, " (", g.in[a], " + ", g.pad_lo[a],
+                  " + ", g.pad_hi[a], "); use padding ≥ ", (span - g.in[a] + 1) / 2,
+                  ", a smaller kernel, or a larger input");
+  }
+  return g;
+}
+
+template <int Rank>
+Shape output_shape(const ConvGeometry& g) {
+  std::vector<int64_t> extents = {g.batch, g.out_channels};
+  for (std::size_t axis = 0; axis < Rank; ++axis) extents.push_back(g.out[kernel_axis<Rank>(axis)]);
+  return extents;
+}
+
+template <class T>
+autograd::Gradients backward_as(const ConvGeometry& g, const Tensor& x, const Tensor& weight,
+                                const Tensor& dy, autograd::Needs needs) {
+  autograd::Gradients grads(3);
+  if (needs[0]) {
+    grads[0] = empty_like(x);
+    kernels::conv_backward_input(g, dy.data<T>(), weight.data<T>(), grads[0].mutable_data<T>());
+  }
+  if (needs[1]) {
+    grads[1] = empty_like(weight);
+    kernels::conv_backward_weight(g, x.data<T>(), dy.data<T>(), grads[1].mutable_data<T>());
+  }
+  if (needs[2]) {
+    grads[2] = empty({g.out_channels}, x.dtype());
+    kernels::channel_sums(dy.data<T>(), dy.numel() / g.out_channels, g.out_channels,
+                          grads[2].mutable_data<T>());
+  }
+  return grads;
+}
+
+template <class T>
+Tensor forward_as(const ConvGeometry& g, const Shape& shape, const Tensor& x, const Tensor& weight,
+                  const Tensor& bias) {
+  Tensor y = empty(shape, x.dtype());
+  kernels::conv_forward(g, x.data<T>(), weight.data<T>(), bias.defined() ? bias.data<T>() : nullptr,
+                        y.mutable_data<T>());
+  return y;
+}
+
+// An unbatched input is a batch of one: both reshapes are recorded as one operation each.
+Tensor with_batch_axis(const Tensor& x, bool insert) {
+  const Shape from = x.shape();
+  const Shape to = insert ? from.with_inserted(0, 1) : from.without(0);
+  return autograd::record(insert ? "unsqueeze" : "squeeze", {x}, x.reshaped(to),
+                          [from](const Tensor& dy, autograd::Needs) -> autograd::Gradients {
+                            return {dy.reshaped(from)};
+                          });
+}
+
+}  // namespace
+
+template <int Rank>
+Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
+            const ConvParams<Rank>& params) {
+  const std::string op = name_of_op<Rank>();
+  CONVKIT_CHECK(x.defined() && weight.defined(), ValueError, op, ": the ",
+                x.defined() ? "weight" : "input", " is undefined (never assigned)");
+  if (x.rank() == Rank + 1)
+    return with_batch_axis(conv<Rank>(with_batch_axis(x, true), weight, bias, params), false);
+  CONVKIT_CHECK(x.rank() == Rank + 2, ShapeError, op, ": the input is ", x.shape(), " of rank ",
+                x.rank(), "; it must be (N, C, ",
+                Rank == 1   ? "L"
+                : Rank == 2 ? "H, W"
+                            : "D, H, W",
+                ") or unbatched (C, ",
+                Rank == 1   ? "L"
+                : Rank == 2 ? "H, W"
+                            : "D, H, W",
+                ")");
+  check_types(op, x, weight, bias);
+  check_channels<Rank>(op, x, weight, bias, params.groups);
+  const ConvGeometry g = geometry_of<Rank>(op, x, weight, params);
+  const Shape shape = output_shape<Rank>(g);
+  const bool is_double = x.dtype() == DType::float64;
+  const Tensor y = is_double ? forward_as<double>(g, shape, x, weight, bias)
+                             : forward_as<float>(g, shape, x, weight, bias);
+  constexpr const char* kNames[] = {"conv1d", "conv2d", "conv3d"};
+  return autograd::record(
+      {kNames[Rank - 1], params}, {x, weight, bias}, y,
+      [g, is_double, saved_x = autograd::Saved(x), saved_weight = autograd::Saved(weight)](
+          const Tensor& dy, autograd::Needs needs) {
+        return is_double ? backward_as<double>(g, saved_x.get(), saved_weight.get(), dy, needs)
+                         : backward_as<float>(g, saved_x.get(), saved_weight.get(), dy, needs);
+      });
+}
+
+template Tensor conv<1>(const Tensor&, const Tensor&, const Tensor&, const ConvParams<1>&);
+template Tensor conv<2>(const Tensor&, const Tensor&, const Tensor&, const ConvParams<2>&);
+template Tensor conv<3>(const Tensor&, const Tensor&, const Tensor&, const ConvParams<3>&);
+
+}  // namespace ops
+}  // namespace convkit

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "convkit/base/export.h"
+
+/// What a training run is made of: everything its weights depend on, and nothing else but the
+/// number of threads, which never changes a bit.
+namespace convkit::train {
+
+/// A training run. Fields that are empty or std::nullopt take the default their comment names.
+struct TrainConfig {
+  std::string data = "fashion-mnist";
+  std::string model = "default";
+  int64_t epochs = 5;
+  int64_t batch = 128;
+  std::optional<double> lr;            ///< default: sgd 0.1, adam and adamw 0.001
+  std::string optimizer = "sgd";       ///< sgd, adam or adamw
+  double momentum = 0.9;               ///< of sgd
+  std::optional<double> weight_decay;  ///< default: sgd 0.0005, adam 0, adamw 0.01
+  bool nesterov = false;               ///< of sgd
+  std::string schedule = "onecycle";   ///< constant, step, cosine or onecycle
+  double warmup = 0;                   ///< epochs of linear rise; not with onecycle
+  double label_smoothing = 0;
+  double clip = 0;               ///< largest norm of all gradients together; 0: no bound
+  std::string augment = "none";  ///< none, or a comma list of flip, crop, erase
+  std::string resize;            ///< HxW; default: the size the pictures have
+  double val_fraction = 0.1;     ///< held out when the data has no test part
+  int64_t seed = 1;
+  int64_t threads = 0;  ///< 0: all processors
+  int64_t workers = 1;  ///< threads that decode and augment
+
+  friend bool operator==(const TrainConfig&, const TrainConfig&) = default;
+};
+
+/// Calls f(name, field, help) for every field of a TrainConfig, in order. JSON, the command line
+/// and its help derive from this list; a field that is missing here is in none of them.
+template <class Config, class F>
+void for_each_field(Config& config, F&& f) {
+  f("data", config.data, "data set: fashion-mnist, cifar10:DIR or folder:DIR");
+  f("model", config.model, "net: see convkit summary --list");
+  f("epochs", config.epochs, "passes over the training data");
+  f("batch", config.batch, "pictures per step");
+  f("lr", config.lr, "largest learning rate [sgd 0.1, adam and adamw 0.001]");
+  f("optimizer", config.optimizer, "sgd, adam or adamw");
+  f("momentum", config.momentum, "momentum of sgd");
+  f("weight_decay", config.weight_decay, "weight decay [sgd 0.0005, adam 0, adamw 0.01]");
+  f("nesterov", config.nesterov, "Nesterov momentum (sgd)");
+  f("schedule", config.schedule, "learning rate over time: constant, step, cosine or onecycle");
+  f("warmup", config.warmup, "epochs of linear rise before the schedule");
+  f("label_smoothing", config.label_smoothing, "share of the label spread over all classes");
+  f("clip", config.clip, "largest norm of all gradients together; 0: no bound");
+  f("augment", config.augment, "none, or a comma list of flip, crop and erase");
+  f("resize", config.resize, "HxW to bring pictures to");
+  f("val_fraction", config.val_fraction, "share held out when the data has no test part");
+  f("seed", config.seed, "seed of weights, order and augmentation");
+  f("threads", config.threads, "threads that compute; 0: all processors. Never changes a bit");
+  f("workers", config.workers, "threads that decode and augment. Never changes a bit");
+}
+
+/// Throws ValueError, in words that name the field and the way out, for a value no run can have.
+CONVKIT_API void validate(const TrainConfig& config);
+
+/// The rates that hold when the field is empty.
+CONVKIT_API double learning_rate(const TrainConfig& config);
+CONVKIT_API double weight_decay(const TrainConfig& config);
+
+/// `augment` in parts, none of them "none"; throws ValueError for an unknown one.
+CONVKIT_API std::vector<std::string> augmentations(const TrainConfig& config);
+
+/// Height and width.
+struct PictureSize {
+  int64_t height = 0;
+  int64_t width = 0;
+  friend bool operator==(const PictureSize&, const PictureSize&) = default;
+};
+/// `resize` in parts, std::nullopt when empty; throws ValueError unless it reads HxW.
+CONVKIT_API std::optional<PictureSize> picture_size(const TrainConfig& config);
+
+/// An indented JSON object with every field; null for an empty one.
+CONVKIT_API std::string to_json(const TrainConfig& config);
+/// Reads what to_json writes over `base`: fields that are not named keep its value. Throws
+/// FormatError naming `source` for text that is no JSON object, an unknown key (listing the known)
+/// or a value of the wrong kind. Does not validate.
+CONVKIT_API TrainConfig config_from_json(const std::string& text, const std::string& source,
+                                         const TrainConfig& base = {});
+
+}  // namespace convkit::train

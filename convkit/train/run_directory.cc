@@ -1,0 +1,111 @@
+#include "convkit/train/run_directory.h"
+
+#include <cstdio>
+
+#include "convkit/base/error.h"
+#include "convkit/io/file.h"
+#include "convkit/io/folder.h"
+
+namespace convkit::train {
+namespace {
+
+constexpr const char* kHeader =
+    "epoch,step,lr,train_loss,train_accuracy,val_loss,val_accuracy,images_per_second,seconds";
+constexpr int64_t kMaxText = int64_t{1} << 28;
+
+std::string read_text(const std::string& path) {
+  const io::Bytes bytes = io::read_file(path, kMaxText);
+  return {bytes.begin(), bytes.end()};
+}
+
+std::string line_of(const EpochResult& r) {
+  return message(r.epoch, ",", r.step, ",", r.lr, ",", r.train_loss, ",", r.train_accuracy, ",",
+                 r.val_loss, ",", r.val_accuracy, ",", r.images_per_second, ",", r.seconds);
+}
+
+}  // namespace
+
+RunDirectory RunDirectory::create(const std::string& path, const TrainConfig& config,
+                                  bool overwrite) {
+  CONVKIT_CHECK(!path.empty(), ValueError, "the run directory's name is empty");
+  CONVKIT_CHECK(!io::file_exists(path), IoError, "cannot make the run directory '", path,
+                "': there is a file of that name; choose another");
+  RunDirectory run(path);
+  if (io::folder_exists(path)) {
+    const io::FolderContent content = io::list_folder(path);
+    const bool is_empty = content.files.empty() && content.folders.empty();
+    CONVKIT_CHECK(is_empty || overwrite, IoError, "the run directory '", path,
+                  "' exists and is not empty; choose another, go on with it (--resume ", path,
+                  "), or overwrite it (--force)");
+  }
+  io::create_folders(io::join_path(path, "weights"));
+  if (overwrite) {
+    for (const std::string& file : {run.results_path(), run.events_path(), run.best_weights_path(),
+                                    run.last_weights_path(), run.checkpoint_path()})
+      std::remove(file.c_str());
+  }
+  io::write_file(run.config_path(), to_json(config));
+  return run;
+}
+
+RunDirectory RunDirectory::open(const std::string& path) {
+  RunDirectory run(path);
+  CONVKIT_CHECK(io::folder_exists(path), IoError, "there is no run directory '", path,
+                "'; convkit train --out ", path, " starts one");
+  CONVKIT_CHECK(io::file_exists(run.config_path()), IoError, "'", path,
+                "' is no run directory: it has no config.json; name the folder that convkit train"
+                " --out was given");
+  return run;
+}
+
+std::string RunDirectory::config_path() const { return io::join_path(path_, "config.json"); }
+std::string RunDirectory::results_path() const { return io::join_path(path_, "results.csv"); }
+std::string RunDirectory::events_path() const {
+  return io::join_path(path_, "events.out.tfevents.convkit");
+}
+std::string RunDirectory::best_weights_path() const {
+  return io::join_path(path_, "weights/best.safetensors");
+}
+std::string RunDirectory::last_weights_path() const {
+  return io::join_path(path_, "weights/last.safetensors");
+}
+std::string RunDirectory::checkpoint_path() const {
+  return io::join_path(path_, "checkpoint.safetensors");
+}
+
+TrainConfig RunDirectory::config() const {
+  return config_from_json(read_text(config_path()), config_path());
+}
+
+void RunDirectory::keep_results(int64_t epochs) {
+  lines_.clear();
+  if (!io::file_exists(results_path())) return;
+  const std::string text = read_text(results_path());
+  std::size_t begin = text.find('\n');  // after the header
+  while (begin != std::string::npos && static_cast<int64_t>(lines_.size()) < epochs) {
+    const std::size_t end = text.find('\n', begin + 1);
+    if (end == std::string::npos) break;
+    lines_.push_back(text.substr(begin + 1, end - begin - 1));
+    begin = end;
+  }
+}
+
+void RunDirectory::add_result(const EpochResult& result) {
+  lines_.push_back(line_of(result));
+  std::string text = std::string(kHeader) + "\n";
+  for (const std::string& line : lines_) text += line + "\n";
+  io::write_file(results_path(), text);
+}
+
+std::string find_weights(const std::string& path) {
+  if (io::file_exists(path)) return path;
+  CONVKIT_CHECK(io::folder_exists(path), IoError, "there is no run directory or weights file '",
+                path, "'");
+  const RunDirectory run = RunDirectory::open(path);
+  for (const std::string& weights : {run.best_weights_path(), run.last_weights_path()})
+    if (io::file_exists(weights)) return weights;
+  throw IoError(message("the run directory '", path,
+                        "' has no weights yet; convkit train --resume ", path, " goes on with it"));
+}
+
+}  // namespace convkit::train

@@ -1,0 +1,247 @@
+#include "convkit/kernels/pool.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "convkit/base/conv_size.h"
+#include "convkit/base/random.h"
+#include "convkit/base/text.h"
+#include "convkit/base/thread_pool.h"
+#include "convkit/kernels/pool_reference.h"
+#include "convkit/kernels/target.h"
+
+namespace convkit::kernels {
+namespace {
+
+/// One pool, in both descriptions.
+struct Problem {
+  PoolGeometry geometry;
+  std::array<ReferencePoolAxis, kAxes> axes;
+  std::string text;
+};
+
+int64_t between(Generator& random, int64_t low, int64_t high) {
+  return low + static_cast<int64_t>(random.below(static_cast<uint64_t>(high - low + 1)));
+}
+
+// Ranks 1 to 3; kernels, strides, pads, dilations and output sizes at random, the last with or
+// without what ceil_mode adds.
+Problem random_problem(Generator& random, bool maximum) {
+  Problem p;
+  const int64_t rank = between(random, 1, 3);
+  p.geometry.batch = between(random, 1, 2);
+  const int64_t channels[] = {1, 2, 3, 6, 7, 8, 13, 16, 17, 24, 31, 64, 70};
+  p.geometry.channels = channels[random.below(std::size(channels))];
+  p.text = message(p.geometry.batch, "×", p.geometry.channels);
+  const bool count_pad = random.below(2) == 0;
+  for (std::size_t axis = 0; axis < kAxes; ++axis) {
+    SlidingAxis a{.count_pad = count_pad && !maximum};
+    if (static_cast<int64_t>(axis) >= kAxes - rank) {
+      do {
+        a.in = between(random, 1, rank == 1 ? 40 : 9);
+        a.kernel = between(random, 1, 5);
+        a.stride = between(random, 1, 4);
+        a.pad = between(random, 0, a.kernel / 2);
+        a.dilation = maximum ? between(random, 1, 3) : 1;
+        a.out = conv_output_size(a.in, a.kernel, a.stride, a.pad, a.pad, a.dilation);
+      } while (a.out < 1);
+      if (random.below(2) == 0 && a.out * a.stride < a.in + a.pad) ++a.out;
+    }
+    p.text += message(" [", a.in, "→", a.out, " k", a.kernel, " s", a.stride, " p", a.pad, " d",
+                      a.dilation, a.count_pad ? " c]" : "]");
+    p.geometry.axes[axis] = sliding_axis(a);
+    p.axes[axis] = reference_axis(a);
+  }
+  return p;
+}
+
+Problem adaptive_problem(Generator& random) {
+  Problem p;
+  p.geometry.batch = between(random, 1, 2);
+  p.geometry.channels = between(random, 1, 20);
+  for (std::size_t axis = 0; axis < kAxes; ++axis) {
+    const int64_t in = between(random, 1, 8);
+    const int64_t out = between(random, 1, 10);
+    p.text += message(" [", in, "→", out, "]");
+    p.geometry.axes[axis] = adaptive_axis(in, out);
+    p.axes[axis] = reference_adaptive_axis(in, out);
+  }
+  return p;
+}
+
+template <class T>
+struct Results {
+  std::vector<T> y, dx;
+  friend bool operator==(const Results&, const Results&) = default;
+};
+
+template <class T>
+Results<T> run(const PoolGeometry& g, bool maximum, bool narrow, const std::vector<T>& x,
+               const std::vector<T>& dy) {
+  Results<T> results{std::vector<T>(dy.size(), T{-7}), std::vector<T>(x.size(), T{-7})};
+  std::vector<uint8_t> bytes(dy.size());
+  std::vector<int32_t> words(dy.size());
+  const PoolTaps taps{narrow ? bytes.data() : nullptr, narrow ? nullptr : words.data()};
+  if (maximum) {
+    max_pool_forward(g, x.data(), results.y.data(), taps);
+    max_pool_backward(g, dy.data(), taps, results.dx.data());
+  } else {
+    avg_pool_forward(g, x.data(), results.y.data());
+    avg_pool_backward(g, dy.data(), results.dx.data());
+  }
+  return results;
+}
+
+template <class T>
+std::vector<T> values(Generator& random, int64_t count, bool ties) {
+  std::vector<T> result;
+  for (int64_t i = 0; i < count; ++i)
+    result.push_back(static_cast<T>(ties ? static_cast<double>(random.below(4)) : random.normal()));
+  return result;
+}
+
+// A maximum is exact, and its gradient sums at most `taps` values; an average sums that many and
+// divides. |x| and |dy| are below 6.
+template <class T>
+void expect_reference(const Problem& p, bool maximum, bool ties, Generator& random) {
+  const PoolGeometry& g = p.geometry;
+  const auto x = values<T>(random, g.in_positions() * g.channels, ties);
+  const auto dy = values<T>(random, g.out_positions() * g.channels, false);
+  std::vector<double> y(dy.size()), dx(x.size());
+  reference_pool(maximum, g.batch, g.channels, p.axes, x.data(), y.data(), dy.data(), dx.data());
+  const double unit = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
+  const double taps = static_cast<double>(g.most_taps()) + 2.0;
+  double reach = 2.0;
+  for (const PoolAxis& axis : g.axes) {
+    int64_t most = 0;
+    for (const PoolReach& r : axis.reach) most = std::max(most, r.last - r.first + 1);
+    reach *= static_cast<double>(std::max<int64_t>(1, most));
+  }
+  for (const bool narrow : {true, false}) {
+    if (narrow && g.most_taps() > 256) continue;
+    const Results<T> actual = run(g, maximum, narrow, x, dy);
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      if (static_cast<double>(actual.y[i]) == y[i]) continue;  // −∞ where a window has no taps
+      ASSERT_NEAR(static_cast<double>(actual.y[i]), y[i], maximum ? 0.0 : 6 * taps * unit)
+          << p.text << " y at " << i;
+    }
+    for (std::size_t i = 0; i < dx.size(); ++i)
+      ASSERT_NEAR(static_cast<double>(actual.dx[i]), dx[i], 6 * reach * reach * unit)
+          << p.text << " dx at " << i;
+    if (maximum) {
+      std::vector<T> untracked(dy.size());
+      max_pool_forward(g, x.data(), untracked.data(), PoolTaps{});
+      EXPECT_EQ(untracked, actual.y) << p.text;
+    }
+  }
+}
+
+TEST(PoolKernel, MaximumAgreesWithTheReference) {
+  Generator random(1);
+  for (int i = 0; i < 300; ++i)
+    expect_reference<float>(random_problem(random, true), true, i % 2 == 0, random);
+  for (int i = 0; i < 60; ++i)
+    expect_reference<double>(random_problem(random, true), true, i % 2 == 0, random);
+}
+
+TEST(PoolKernel, AverageAgreesWithTheReference) {
+  Generator random(2);
+  for (int i = 0; i < 300; ++i)
+    expect_reference<float>(random_problem(random, false), false, false, random);
+  for (int i = 0; i < 60; ++i)
+    expect_reference<double>(random_problem(random, false), false, false, random);
+}
+
+TEST(PoolKernel, AdaptivePoolsAgreeWithTheReference) {
+  Generator random(3);
+  for (int i = 0; i < 200; ++i)
+    expect_reference<float>(adaptive_problem(random), i % 2 == 0, i % 4 == 0, random);
+}
+
+Problem global_problem(int64_t batch, int64_t channels, Extents in) {
+  Problem p;
+  p.geometry.batch = batch;
+  p.geometry.channels = channels;
+  for (std::size_t axis = 0; axis < kAxes; ++axis) {
+    p.geometry.axes[axis] = adaptive_axis(in[axis], 1);
+    p.axes[axis] = reference_adaptive_axis(in[axis], 1);
+  }
+  return p;
+}
+
+TEST(PoolKernel, PoolsOverTheWholeImageWithMoreThan256Taps) {
+  Generator random(4);
+  for (const int64_t channels : {1, 5, 64, 200}) {
+    const Problem p = global_problem(2, channels, {3, 17, 19});
+    expect_reference<float>(p, true, false, random);
+    expect_reference<float>(p, true, true, random);
+    expect_reference<float>(p, false, false, random);
+    expect_reference<double>(p, true, false, random);
+  }
+}
+
+TEST(PoolKernel, TheLastNaNOfAWindowWinsAndReceivesTheGradient) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  Problem p = global_problem(1, 1, {1, 1, 5});
+  const Results<float> r = run<float>(p.geometry, true, true, {9, nan, 2, nan, 11}, {3});
+  EXPECT_TRUE(std::isnan(r.y[0]));
+  EXPECT_EQ(r.dx, (std::vector<float>{0, 0, 0, 3, 0}));
+}
+
+TEST(PoolKernel, MinusInfinityEverywhereIsWonByTheFirst) {
+  const float low = -std::numeric_limits<float>::infinity();
+  Problem p = global_problem(1, 1, {1, 1, 3});
+  const Results<float> r = run<float>(p.geometry, true, true, {low, low, low}, {3});
+  EXPECT_EQ(r.y[0], low);
+  EXPECT_EQ(r.dx, (std::vector<float>{3, 0, 0}));
+}
+
+TEST(PoolKernel, GivesTheSameBitsOnAnyNumberOfThreads) {
+  const int before = num_threads();
+  Generator random(5);
+  for (const bool maximum : {true, false}) {
+    for (const int64_t channels : {3, 64, 160}) {
+      PoolGeometry g{.batch = 3, .channels = channels, .axes = {}};
+      g.axes[0] = adaptive_axis(1, 1);
+      for (const std::size_t axis : {1, 2})
+        g.axes[axis] = sliding_axis({.in = 41, .out = 21, .kernel = 3, .stride = 2, .pad = 1});
+      const auto x = values<float>(random, g.in_positions() * channels, false);
+      const auto dy = values<float>(random, g.out_positions() * channels, false);
+      set_num_threads(1);
+      const Results<float> one = run(g, maximum, true, x, dy);
+      for (const int threads : {2, 3}) {
+        set_num_threads(threads);
+        EXPECT_EQ(run(g, maximum, true, x, dy), one) << threads << " threads";
+      }
+    }
+  }
+  set_num_threads(before);
+}
+
+TEST(PoolKernel, AgreesWithTheReferenceOnEveryInstructionSet) {
+  for (const std::string& target : simd_targets()) {
+    SCOPED_TRACE(target);
+    set_simd_target(target);
+    Generator random(6);
+    for (int i = 0; i < 40; ++i) {
+      const bool maximum = i % 2 == 0;
+      expect_reference<float>(random_problem(random, maximum), maximum, i % 4 == 0, random);
+    }
+  }
+  set_simd_target("best");
+}
+
+TEST(PoolKernel, DoesNothingForAnEmptyBatch) {
+  PoolGeometry g{.batch = 0, .channels = 4, .axes = {}};
+  for (PoolAxis& axis : g.axes) axis = adaptive_axis(3, 1);
+  max_pool_forward<float>(g, nullptr, nullptr, {});
+  avg_pool_backward<float>(g, nullptr, nullptr);
+}
+
+}  // namespace
+}  // namespace convkit::kernels

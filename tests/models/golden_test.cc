@@ -1,0 +1,133 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "convkit/autograd/engine.h"
+#include "convkit/models/m5.h"
+#include "convkit/models/r3d.h"
+#include "convkit/models/resnet.h"
+#include "convkit/ops/loss.h"
+#include "support/formula_weights.h"
+#include "support/golden.h"
+
+namespace convkit::models {
+namespace {
+
+// PyTorch's own float32 run lies `float32_error` from the float64 values. A sum in another order
+// errs as much in another direction; over the thousands of numbers compared, the worst may be some
+// times larger. Below one unit in the last place there is nothing to ask for.
+constexpr double kTimesPyTorchsError = 8;
+constexpr double kLastPlace = 0x1p-23;
+
+double largest(const Tensor& tensor) {
+  double result = 0;
+  for (const double v : tensor.to(DType::float64).to_vector<double>())
+    result = std::max(result, std::abs(v));
+  return result;
+}
+
+class Comparison {
+ public:
+  Comparison(const test::GoldenFile& golden, const nlohmann::json& c) : golden_(golden), c_(c) {}
+
+  void tensor(const std::string& role, const Tensor& actual) {
+    const Tensor& expected = golden_.tensor(c_, role);
+    const double scale = role == "loss" ? std::abs(expected.item()) : largest(expected);
+    test::expect_close(actual, expected, allowed(role) * scale, 0,
+                       c_.at("name").get<std::string>() + " " + role);
+  }
+
+  // One norm, sum, largest element and 16 samples per named tensor, each against its own scale.
+  void summaries(const std::string& prefix, const std::vector<Tensor>& tensors) {
+    const std::vector<float> norms = values(prefix + "_norm");
+    const std::vector<float> sums = values(prefix + "_sum");
+    const std::vector<float> tops = values(prefix + "_largest");
+    const std::vector<float> samples = values(prefix + "_samples");
+    ASSERT_EQ(norms.size(), tensors.size());
+    const double norm_floor = *std::max_element(norms.begin(), norms.end()) / 100;
+    const double top_floor = *std::max_element(tops.begin(), tops.end()) / 100;
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      const std::vector<float> v = tensors[i].to_vector<float>();
+      double squares = 0;
+      double sum = 0;
+      for (const float element : v) {
+        squares += static_cast<double>(element) * static_cast<double>(element);
+        sum += static_cast<double>(element);
+      }
+      const double norm_scale = std::max<double>(norms[i], norm_floor);
+      const double top_scale = std::max<double>(tops[i], top_floor);
+      const std::string what =
+          c_.at("name").get<std::string>() + " " + prefix + " " + std::to_string(i);
+      EXPECT_NEAR(std::sqrt(squares), norms[i], allowed(prefix + "_norm") * norm_scale) << what;
+      EXPECT_NEAR(sum, sums[i], allowed(prefix + "_sum") * norm_scale) << what;
+      EXPECT_NEAR(largest(tensors[i]), tops[i], allowed(prefix + "_largest") * top_scale) << what;
+      for (std::size_t j = 0; j < 16; ++j)
+        EXPECT_NEAR(v[j * v.size() / 16], samples[i * 16 + j],
+                    allowed(prefix + "_samples") * top_scale)
+            << what << " sample " << j;
+    }
+  }
+
+ private:
+  double allowed(const std::string& role) const {
+    return std::max(c_.at("float32_error").at(role).get<double>(), kLastPlace) *
+           kTimesPyTorchsError;
+  }
+  std::vector<float> values(const std::string& role) const {
+    return golden_.tensor(c_, role).to_vector<float>();
+  }
+
+  const test::GoldenFile& golden_;
+  const nlohmann::json& c_;
+};
+
+// The net's keys and shapes are torchvision's; outputs, loss, gradients and buffers PyTorch's.
+template <class Net>
+void expect_like_pytorch(const std::string& name, Net net) {
+  const test::GoldenFile golden("nets");
+  const nlohmann::json& c = golden.find_case(name);
+  nlohmann::json keys;
+  for (const auto& [key, tensor] : nn::state_dict(net)) keys[key] = tensor.shape().to_vector();
+  ASSERT_EQ(keys, c.at("state_dict"));
+
+  test::fill_by_formula(net);
+  const Tensor x = test::formula_tensor("input", Shape(test::int_list(c.at("input_shape"))));
+  Comparison compare(golden, c);
+  nn::eval(net);
+  {
+    const NoGradGuard no_grad;
+    compare.tensor("y_eval", net(x));
+  }
+  nn::train(net);
+  const Tensor y = net(x);
+  compare.tensor("y_train", y);
+  std::vector<int64_t> labels;
+  for (int64_t i = 0; i < x.size(0); ++i) labels.push_back(i % c.at("classes").get<int64_t>());
+  const Tensor loss = ops::cross_entropy(y, from_values(labels, {x.size(0)}));
+  compare.tensor("loss", loss);
+  if (!c.at("parameters").empty()) {
+    loss.backward();
+    std::vector<Tensor> gradients;
+    for (const auto& [key, parameter] : nn::named_parameters(net))
+      gradients.push_back(parameter.grad());
+    compare.summaries("grad", gradients);
+  }
+  std::vector<Tensor> buffers;
+  for (const auto& [key, tensor] : nn::state_dict(net))
+    if (key.find("running_") != std::string::npos) buffers.push_back(tensor);
+  compare.summaries("buffer", buffers);
+}
+
+TEST(ResNet18, ComputesWhatTorchvisionComputes) {
+  expect_like_pytorch("resnet18", resnet18<2>({.num_classes = 10}));
+}
+TEST(ResNet50, ComputesWhatTorchvisionComputes) {
+  expect_like_pytorch("resnet50", resnet50<2>({.num_classes = 10}));
+}
+TEST(R3D18, ComputesWhatTorchvisionComputes) {
+  expect_like_pytorch("r3d_18", r3d_18({.num_classes = 10}));
+}
+TEST(M5, ComputesWhatPyTorchComputes) { expect_like_pytorch("m5", M5({.num_classes = 10})); }
+
+}  // namespace
+}  // namespace convkit::models
