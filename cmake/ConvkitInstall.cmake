@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 
 set(convkit_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/convkit")
 set(convkit_installed "")
-foreach(library convkit convkit_media_lib)
+foreach(library convkit_lib convkit_media_lib)
   if(TARGET ${library})
     list(APPEND convkit_installed ${library})
   endif()

@@ -20,7 +20,12 @@ function(convkit_library target)
   add_library(${target} ${kind} ${objects})
   add_library(convkit::${arg_NAME} ALIAS ${target})
   target_compile_features(${target} PUBLIC cxx_std_20)
-  target_include_directories(${target} PUBLIC
+  # A host's own warnings are not for convkit's headers.
+  set(system "")
+  if(NOT PROJECT_IS_TOP_LEVEL)
+    set(system SYSTEM)
+  endif()
+  target_include_directories(${target} ${system} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include>)
   target_link_libraries(${target} PRIVATE ${arg_LINKS})
   if(CONVKIT_SHARED)
@@ -41,13 +46,14 @@ function(convkit_library target)
     ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
 endfunction()
 
+# Its target is no plain `convkit`: in the build folder that is the tool.
 # The JSON library is headers only and leaves no trace in the binaries, so it is no link dependency.
-convkit_library(convkit NAME convkit FILE convkit MODULES ${convkit_core_modules}
+convkit_library(convkit_lib NAME convkit FILE convkit MODULES ${convkit_core_modules}
   LINKS hwy::hwy pthreadpool::pthreadpool Threads::Threads)
 if(CONVKIT_MEDIA)
   convkit_library(convkit_media_lib NAME media FILE convkit_media MODULES ${convkit_media_modules}
     LINKS spng::spng JPEG::JPEG ZLIB::ZLIB)
   if(TARGET convkit_media_lib)
-    target_link_libraries(convkit_media_lib PUBLIC convkit)
+    target_link_libraries(convkit_media_lib PUBLIC convkit_lib)
   endif()
 endif()

@@ -19,6 +19,9 @@ std::atomic<uint64_t> next_sequence{1};
 
 std::shared_ptr<Node> make_node(const Op& op, const std::vector<Tensor>& inputs,
                                 Backward backward) {
+  CONVKIT_CHECK(inputs.size() <= Needs::kMostInputs, GradError, op.name, ": ", inputs.size(),
+                " inputs are more than the ", Needs::kMostInputs,
+                " an operation can have; do it in several");
   auto node = std::make_shared<Node>();
   node->op = op.name;
   node->path = Scope::current_path();
@@ -59,6 +62,9 @@ bool will_record(std::span<const Tensor> inputs) {
 Tensor record(const Op& op, const std::vector<Tensor>& inputs, Tensor output, Backward backward) {
   if (will_record(inputs)) {
     TensorImpl& impl = *output.impl();
+    for (const Tensor& input : inputs)
+      CONVKIT_CHECK(input.impl() != &impl, GradError, op.name,
+                    ": its output is its input; record a new handle, or record_in_place()");
     impl.grad_fn = make_node(op, inputs, std::move(backward));
     impl.requires_grad = true;
     for (const Tensor& input : inputs) {

@@ -20,6 +20,8 @@ using Gradients = std::vector<Tensor>;
 /// Which inputs need a gradient, by position.
 class Needs {
  public:
+  static constexpr std::size_t kMostInputs = 64;
+
   explicit Needs(uint64_t bits) : bits_(bits) {}
   bool operator[](std::size_t input) const { return ((bits_ >> input) & 1U) != 0; }
 

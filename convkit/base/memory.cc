@@ -89,7 +89,9 @@ void deallocate(void* pointer, std::size_t bytes) noexcept {
   {
     const std::lock_guard lock(c.mutex);
     c.in_use -= size;
-    if (CONVKIT_CACHE_MEMORY != 0 && c.cached + size <= c.limit) {
+    // A full cache holds sizes that nobody asks for any more: it starts afresh.
+    if (size <= c.limit && c.cached + size > c.limit) c.release_all();
+    if (CONVKIT_CACHE_MEMORY != 0 && size <= c.limit) {
       try {
         c.free_blocks[size].push_back(pointer);
         c.cached += size;

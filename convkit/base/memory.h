@@ -18,8 +18,8 @@ CONVKIT_API void* allocate(std::size_t bytes);
 /// Gives back what allocate(bytes) returned; `bytes` must be the same.
 CONVKIT_API void deallocate(void* pointer, std::size_t bytes) noexcept;
 
-/// What the cache of freed blocks holds, and its bound. Blocks beyond the bound go back to the
-/// system, so that changing shapes do not grow memory without end.
+/// What the cache of freed blocks holds, and its bound, so that changing shapes do not grow memory
+/// without end: a block that would exceed it drives out those cached before.
 CONVKIT_API std::size_t cached_bytes();
 CONVKIT_API void set_cache_limit(std::size_t bytes);  ///< default: 1 GiB
 CONVKIT_API void release_cached_memory();

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "convkit/base/error.h"
+#include "convkit/base/scope.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <xmmintrin.h>
@@ -52,6 +53,7 @@ void happens_after(void* address) {
 
 struct Job {
   TaskRef task;
+  const std::string& path;  // of the layer that called, for errors of the tasks
   std::mutex mutex;
   int64_t failed_task = -1;
   std::exception_ptr failure;
@@ -59,6 +61,7 @@ struct Job {
   void run_one(int64_t index) {
     happens_after(this);
     const FlushSubnormals flush;
+    const Scope scope(path);
     const bool outer = std::exchange(inside_task, true);
     try {
       task(index);
@@ -126,7 +129,11 @@ int ThreadPool::size() const { return impl_->threads; }
 void ThreadPool::run(int64_t count, TaskRef task) {
   if (count <= 0) return;
   if (impl_->pool == nullptr || count == 1 || inside_task) return run_serially(count, task);
-  Job job{.task = task, .mutex = {}, .failed_task = -1, .failure = nullptr};
+  Job job{.task = task,
+          .path = Scope::current_path(),
+          .mutex = {},
+          .failed_task = -1,
+          .failure = nullptr};
   happens_before(&job);
   pthreadpool_parallelize_1d(
       impl_->pool,
@@ -141,12 +148,19 @@ void ThreadPool::run(int64_t count, TaskRef task) {
 int num_threads() {
   if (chosen_pool != nullptr) return chosen_pool->size();
   DefaultPool& shared = default_pool();
+  {
+    // Shared, so that a task may ask: its caller holds the mutex while the pool works.
+    const std::shared_lock lock(shared.mutex);
+    if (shared.pool) return shared.pool->size();
+  }
   const std::lock_guard lock(shared.mutex);
   if (!shared.pool) shared.pool = std::make_unique<ThreadPool>(processors());
   return shared.pool->size();
 }
 
 void set_num_threads(int n) {
+  CONVKIT_CHECK(!inside_task, ValueError,
+                "set_num_threads: called by a task of the pool, which would wait for itself");
   auto fresh = std::make_unique<ThreadPool>(n);
   DefaultPool& shared = default_pool();
   const std::lock_guard lock(shared.mutex);

@@ -50,7 +50,7 @@ void sum_channels(const T* x, int64_t rows, int64_t channels, T* sums) {
 void conv_forward(const ConvGeometry& geometry, const float* x, const float* w, const float* bias,
                   float* y) {
   validate(geometry);
-  choose(geometry, Direction::forward).algorithm->forward(geometry, x, w, bias, y);
+  plan(geometry, Direction::forward).forward(geometry, x, w, bias, y);
 }
 
 void conv_forward(const ConvGeometry& geometry, const double* x, const double* w,
@@ -61,7 +61,7 @@ void conv_forward(const ConvGeometry& geometry, const double* x, const double* w
 
 void conv_backward_input(const ConvGeometry& geometry, const float* dy, const float* w, float* dx) {
   validate(geometry);
-  choose(geometry, Direction::backward_input).algorithm->backward_input(geometry, dy, w, dx);
+  plan(geometry, Direction::backward_input).backward_input(geometry, dy, w, dx);
 }
 
 void conv_backward_input(const ConvGeometry& geometry, const double* dy, const double* w,
@@ -73,7 +73,7 @@ void conv_backward_input(const ConvGeometry& geometry, const double* dy, const d
 void conv_backward_weight(const ConvGeometry& geometry, const float* x, const float* dy,
                           float* dw) {
   validate(geometry);
-  choose(geometry, Direction::backward_weight).algorithm->backward_weight(geometry, x, dy, dw);
+  plan(geometry, Direction::backward_weight).backward_weight(geometry, x, dy, dw);
 }
 
 void conv_backward_weight(const ConvGeometry& geometry, const double* x, const double* dy,

@@ -34,7 +34,9 @@ struct ConvChoice {
   std::string reason;  ///< one sentence
 };
 
-/// The planner: which row runs for `geometry` in `direction`, and why. Depends on nothing else.
+/// The planner: which row runs for `geometry` in `direction`. Depends on nothing else.
+CONVKIT_API const ConvAlgorithm& plan(const ConvGeometry& geometry, Direction direction);
+/// The same, and why, for people to read.
 CONVKIT_API ConvChoice choose(const ConvGeometry& geometry, Direction direction);
 
 }  // namespace convkit::kernels

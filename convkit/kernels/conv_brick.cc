@@ -50,12 +50,14 @@ Brick BrickCut::brick(int64_t index) const {
 }
 
 BrickInput::BrickInput(const std::array<InputAxis, kAxes>& axes, int64_t channels, int64_t used,
-                       bool force_copy)
+                       Copy copy)
     : axes_(axes), channels_(channels), used_(used) {
-  copies_ = force_copy || collides(axes[kAxes - 1].step * channels);
+  copies_ = copy == Copy::always ||
+            (copy != Copy::never && collides(axes[kAxes - 1].step * channels));
   for (const InputAxis& axis : axes)
-    if (axis.start + axis.low < 0 ||
-        axis.start + (axis.rows - 1) * axis.step + axis.high >= axis.size)
+    if (copy == Copy::for_edges &&
+        (axis.start + axis.low < 0 ||
+         axis.start + (axis.rows - 1) * axis.step + axis.high >= axis.size))
       copies_ = true;
   set_brick_size({1, axes[0].rows, axes[1].rows, axes[2].rows});
 }
@@ -86,31 +88,31 @@ void BrickInput::set_brick_size(const std::array<int64_t, 4>& size) {
   scratch_floats_ = size[0] * batch_stride_ + kScratchSlack;
 }
 
-void BrickInput::copy_line(const float* line, int64_t start, int64_t count, int64_t step,
-                           float* to) const {
+void BrickInput::copy_line(const Line& line, float* to) const {
   const int64_t size = axes_[2].size;
+  const auto [from_line, start, count, step, used] = line;
   // Pixels [inside, after) of the copy come from the tensor.
   const int64_t inside = std::clamp<int64_t>(start < 0 ? ceil_div(-start, step) : 0, 0, count);
   const int64_t after =
       std::clamp<int64_t>(start < size ? (size - 1 - start) / step + 1 : 0, inside, count);
   zero_floats(to, inside * pixel_);
-  const float* from = line + (start + inside * step) * channels_;
   float* out = to + inside * pixel_;
-  if (inside == after) {
-    // `from` may lie outside of the tensor then: it must not be used.
-  } else if (step == 1 && used_ == channels_ && pixel_ == used_) {
-    copy_floats(from, (after - inside) * pixel_, out);
-  } else if (used_ >= 16) {
-    for (int64_t i = inside; i < after; ++i, from += step * channels_, out += pixel_)
-      copy_floats(from, used_, out);
-  } else {
-    for (int64_t i = inside; i < after; ++i, from += step * channels_, out += pixel_)
-      for (int64_t c = 0; c < used_; ++c) out[c] = from[c];
+  if (inside < after) {
+    const float* from = from_line + (start + inside * step) * channels_;
+    if (step == 1 && used == channels_ && pixel_ == used) {
+      copy_floats(from, (after - inside) * pixel_, out);
+    } else if (used >= 16) {
+      for (int64_t i = inside; i < after; ++i, from += step * channels_, out += pixel_)
+        copy_floats(from, used, out);
+    } else {
+      for (int64_t i = inside; i < after; ++i, from += step * channels_, out += pixel_)
+        for (int64_t c = 0; c < used; ++c) out[c] = from[c];
+    }
   }
   zero_floats(to + after * pixel_, (count - after) * pixel_);
 }
 
-const float* BrickInput::base(const float* x, const Brick& brick, int64_t first_channel,
+const float* BrickInput::base(const float* x, const Brick& brick, ChannelRange channels,
                               float* scratch) const {
   Extents origin;
   for (int axis = 0; axis < kAxes; ++axis)
@@ -118,7 +120,7 @@ const float* BrickInput::base(const float* x, const Brick& brick, int64_t first_
                    brick.first[static_cast<std::size_t>(axis) + 1] * axes_[axis].step;
   const Extents size = {axes_[0].size, axes_[1].size, axes_[2].size};
   const auto line_at = [&](int64_t n, int64_t d, int64_t h) {
-    return x + ((n * size[0] + d) * size[1] + h) * size[2] * channels_ + first_channel;
+    return x + ((n * size[0] + d) * size[1] + h) * size[2] * channels_ + channels.first;
   };
   if (!copies_)
     return line_at(brick.first[0], origin[0], origin[1]) + origin[2] * channels_;
@@ -140,8 +142,9 @@ const float* BrickInput::base(const float* x, const Brick& brick, int64_t first_
         if (from_d < 0 || from_d >= size[0] || from_h < 0 || from_h >= size[1])
           zero_floats(to, needed[2] * pixel_);
         else
-          copy_line(line_at(brick.first[0] + n, from_d, from_h), origin[2], needed[2],
-                    source_step[2], to);
+          copy_line({line_at(brick.first[0] + n, from_d, from_h), origin[2], needed[2],
+                     source_step[2], channels.count},
+                    to);
       }
   return scratch;
 }

@@ -6,8 +6,7 @@
 #include "convkit/kernels/conv_geometry.h"
 
 /// How a block of rows (a brick of batch × D × H × W) reaches the input it reads: either in the
-/// tensor itself, or in a scratch copy with zeros around it, so that micro-kernels never see an
-/// edge. Internal to kernels/.
+/// tensor itself, or in a scratch copy with zeros around it. Internal to kernels/.
 namespace convkit::kernels {
 
 /// One axis of the input as the rows of a lattice read it: row r and offset o meet at the input
@@ -45,18 +44,28 @@ class BrickCut {
   std::array<int64_t, 4> parts_ = {1, 1, 1, 1};
 };
 
+/// Channels [first, first + count) of a pixel.
+struct ChannelRange {
+  int64_t first;
+  int64_t count;
+};
+
 /// Where bricks find their input: floats from `base(...)`, strides in floats.
 class BrickInput {
  public:
   BrickInput() = default;
-  /// `channels` are the tensor's, `used` those of one group. `force_copy` asks for a scratch copy
-  /// where none is needed for correctness.
-  BrickInput(const std::array<InputAxis, kAxes>& axes, int64_t channels, int64_t used,
-             bool force_copy);
+  /// When to copy. Never, or only to keep rows apart in the cache: then the caller looks after taps
+  /// that fall outside of the tensor. For edges: also where that can happen. Or always.
+  enum class Copy { never, against_collisions, for_edges, always };
+
+  /// `channels` are the tensor's, `used` those that bricks read.
+  BrickInput(const std::array<InputAxis, kAxes>& axes, int64_t channels, int64_t used, Copy copy);
   /// Fixes the extents of the copy to what a brick of at most `size` rows per axis needs.
   void set_brick_size(const std::array<int64_t, 4>& size);
 
   bool copies() const { return copies_; }
+  /// Whether an input coordinate lies inside the tensor.
+  bool inside(int axis, int64_t at) const { return at >= 0 && at < axes_[axis].size; }
   /// Floats a scratch copy holds (0 when nothing is copied), room for one more vector included.
   int64_t scratch_floats() const { return scratch_floats_; }
   int64_t row_stride(int axis) const { return row_stride_[axis]; }
@@ -67,13 +76,22 @@ class BrickInput {
   /// Whether channels of neighbours along W follow each other without a gap.
   bool dense() const { return pixel_ == used_; }
 
-  /// The place of the brick's first row at the lowest offset. Fills `scratch` if a copy is needed;
-  /// otherwise points into `x` and leaves `scratch` alone. `first_channel` starts the group.
-  const float* base(const float* x, const Brick& brick, int64_t first_channel,
+  /// The place of the brick's first row at the lowest offset; it may lie before the tensor if taps
+  /// do. Fills `scratch` if a copy is needed;
+  /// otherwise points into `x` and leaves `scratch` alone. `channels` are the group's or, when
+  /// copying, maybe fewer; what a pixel of the copy holds behind them is undefined.
+  const float* base(const float* x, const Brick& brick, ChannelRange channels,
                     float* scratch) const;
 
  private:
-  void copy_line(const float* line, int64_t start, int64_t count, int64_t step, float* to) const;
+  struct Line {
+    const float* from;  // where the tensor's line starts
+    int64_t start;      // first coordinate to copy
+    int64_t count;
+    int64_t step;
+    int64_t channels;
+  };
+  void copy_line(const Line& line, float* to) const;
 
   std::array<InputAxis, kAxes> axes_;
   int64_t channels_ = 0;

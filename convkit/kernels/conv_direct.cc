@@ -9,6 +9,7 @@
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_brick.h"
 #include "convkit/kernels/conv_lattice.h"
+#include "convkit/kernels/conv_rows.h"
 #include "convkit/kernels/conv_tile.h"
 
 namespace convkit::kernels {
@@ -21,6 +22,7 @@ constexpr int64_t kWantedTasks = 48;
 constexpr int64_t kFewestRows = 112;
 constexpr int64_t kMostRows = 448;
 constexpr int64_t kScratchLimit = 96 * 1024;  // floats
+constexpr int64_t kFewChannels = 32;
 
 // What distinguishes forward from backward-input once both are lattices.
 struct Sides {
@@ -68,12 +70,6 @@ class Correlation {
     for (const AxisLattice& axis : axes_) count *= static_cast<int64_t>(axis.offsets.size());
     return count;
   }
-  struct Rows {
-    std::vector<int64_t> input;
-    std::vector<int64_t> output;
-  };
-  void list_rows(const Brick& brick, Rows& whole, Rows& partial, int64_t& partial_fold) const;
-  void run_rows(const Rows& rows, int64_t columns_in_row, const Block& block, TileJob job) const;
 
   ConvGeometry g_;
   Sides sides_;
@@ -85,8 +81,15 @@ class Correlation {
   int64_t group_packed_ = 0;
   BrickCut cut_;
   BrickInput input_;
-  std::vector<TileSegment> segments_;  // b counts k rows; times the block's width
-  int64_t segment_depth_ = 0;
+  // The taps, as runs of `depth` channels. b counts k rows; it takes the block's width as a factor.
+  struct Segments {
+    std::vector<TileSegment> list;
+    int64_t depth = 0;
+    bool empty() const { return list.empty(); }
+  };
+  Segments segments_;      // for rows that share the offsets of the taps
+  Segments tap_segments_;  // for rows with a pointer per tap
+  Buffer<float> zeros_;
   int64_t chunks_ = 1;
 };
 
@@ -103,24 +106,20 @@ void Correlation::plan_blocks() {
 }
 
 void Correlation::plan_input() {
-  std::array<InputAxis, kAxes> input_axes;
-  for (int axis = 0; axis < kAxes; ++axis) {
-    const AxisLattice& lattice = axes_[axis];
-    InputAxis& to = input_axes[axis];
-    to = {.size = sides_.in[axis], .rows = lattice.rows, .start = lattice.in_start,
-          .step = lattice.in_step};
-    if (!lattice.offsets.empty()) {
-      to.low = lattice.offsets.front();
-      to.high = lattice.offsets.back();
-    }
-  }
   const AxisLattice& w_axis = axes_[2];
   const auto w_offsets = static_cast<int64_t>(w_axis.offsets.size());
   const bool consecutive =
       w_offsets > 0 && w_axis.offsets.back() - w_axis.offsets.front() == w_offsets - 1;
-  // Few channels in a group make for short sums, unless neighbours along W are joined to them.
-  const bool join_by_copy = g_.groups > 1 && depth_ < 32 && consecutive && w_offsets > 1;
-  input_ = BrickInput(input_axes, sides_.in_channels, depth_, join_by_copy);
+  // Few channels make for short sums, unless neighbours along W are joined to them. That needs their
+  // channels side by side, and no edges in between.
+  const bool join_by_copy = depth_ < kFewChannels && consecutive && w_offsets > 1;
+  const bool apart = g_.groups > 1;
+  input_ = BrickInput(input_axes(axes_, sides_.in), sides_.in_channels, depth_,
+                      !join_by_copy ? BrickInput::Copy::against_collisions
+                      : apart       ? BrickInput::Copy::always
+                                    : BrickInput::Copy::for_edges);
+  zeros_ = Buffer<float>(static_cast<std::size_t>(depth_));
+  std::fill_n(zeros_.data(), depth_, 0.0f);
 
   const std::array<int64_t, 4> rows = {g_.batch, axes_[0].rows, axes_[1].rows, axes_[2].rows};
   const int64_t total = rows[0] * rows[1] * rows[2] * rows[3];
@@ -140,17 +139,18 @@ void Correlation::plan_input() {
   chunks_ = ceil_div(blocks, ceil_div(blocks, chunks_));
 
   const bool join = consecutive && input_.dense();
-  segment_depth_ = join ? w_offsets * depth_ : depth_;
-  int64_t k_row = 0;
+  segments_.depth = join ? w_offsets * depth_ : depth_;
+  tap_segments_.depth = depth_;
   for (const int64_t d : axes_[0].offsets)
     for (const int64_t h : axes_[1].offsets)
       for (const int64_t w : axes_[2].offsets) {
+        const auto k_row = static_cast<int64_t>(tap_segments_.list.size()) * depth_;
+        tap_segments_.list.push_back({0, k_row});
         if (join && w != w_axis.offsets.front()) continue;
-        segments_.push_back({(d - input_.low(0)) * input_.offset_stride(0) +
-                                 (h - input_.low(1)) * input_.offset_stride(1) +
-                                 (w - input_.low(2)) * input_.offset_stride(2),
-                             k_row});
-        k_row += segment_depth_;
+        segments_.list.push_back({(d - input_.low(0)) * input_.offset_stride(0) +
+                                      (h - input_.low(1)) * input_.offset_stride(1) +
+                                      (w - input_.low(2)) * input_.offset_stride(2),
+                                  k_row});
       }
 }
 
@@ -190,74 +190,22 @@ void Correlation::pack(int64_t task, const float* w, float* packed) const {
       }
 }
 
-// Where each row of the brick reads and writes. Rows at the end of a line that cover fewer outputs
-// than `fold` go to a list of their own.
-void Correlation::list_rows(const Brick& brick, Rows& whole, Rows& partial,
-                            int64_t& partial_fold) const {
-  whole.input.reserve(static_cast<std::size_t>(brick.rows()));
-  whole.output.reserve(static_cast<std::size_t>(brick.rows()));
-  const auto out_at = [&](int axis, int64_t row) {
-    return axes_[axis].out_start + row * axes_[axis].out_step;
-  };
-  for (int64_t n = 0; n < brick.count[0]; ++n)
-    for (int64_t d = 0; d < brick.count[1]; ++d)
-      for (int64_t h = 0; h < brick.count[2]; ++h) {
-        int64_t from = n * input_.batch_stride() + d * input_.row_stride(0) +
-                       h * input_.row_stride(1);
-        const int64_t line = ((brick.first[0] + n) * sides_.out[0] + out_at(0, brick.first[1] + d)) *
-                                 sides_.out[1] +
-                             out_at(1, brick.first[2] + h);
-        for (int64_t i = 0; i < brick.count[3]; ++i, from += input_.row_stride(2)) {
-          const int64_t out = out_at(2, brick.first[3] + i);
-          const int64_t to = (line * sides_.out[2] + out) * sides_.out_channels;
-          const int64_t covered = axes_[2].out_end - out;
-          Rows& rows = covered < axes_[2].fold ? partial : whole;
-          if (covered < axes_[2].fold) partial_fold = covered;
-          rows.input.push_back(from);
-          rows.output.push_back(to);
-        }
-      }
-}
-
-void Correlation::run_rows(const Rows& rows, int64_t columns_in_row, const Block& block,
-                           TileJob job) const {
-  job.columns = std::min(block.count, columns_in_row - block.first);
-  if (job.columns <= 0) return;
-  const auto total = static_cast<int64_t>(rows.input.size());
-  // Tiles of equal height, give or take one: a last tile of one row would run at a fraction.
-  const int64_t tiles = ceil_div(total, kernels_.max_rows[block.vectors]);
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    const int64_t begin = total * tile / tiles;
-    const int64_t end = total * (tile + 1) / tiles;
-    job.row_offset = rows.input.data() + begin;
-    job.c_offset = rows.output.data() + begin;
-    kernels_.run[block.vectors][end - begin](job);
-  }
-}
-
 void Correlation::run(int64_t task, const float* x, const float* packed, const float* bias,
                       float* y) const {
   const int64_t chunk = task % chunks_;
   const int64_t group = task / chunks_ % g_.groups;
   const Brick brick = cut_.brick(task / chunks_ / g_.groups);
   const auto blocks = static_cast<int64_t>(blocks_.size());
-
-  Rows whole;
-  Rows partial;
-  int64_t partial_fold = 0;
-  list_rows(brick, whole, partial, partial_fold);
   Buffer<float> scratch(static_cast<std::size_t>(input_.scratch_floats()));
-  TileJob job;
-  if (!segments_.empty()) job.a = input_.base(x, brick, group * depth_, scratch.data());
-  job.segment_count = static_cast<int64_t>(segments_.size());
-  job.depth = segment_depth_;
-  std::vector<TileSegment> segments(segments_);
+  const float* const base =
+      segments_.empty() ? x : input_.base(x, brick, {group * depth_, depth_}, scratch.data());
+  const BrickRows rows = list_rows(
+      {axes_, input_, base, zeros_.data(), sides_.out, sides_.out_channels}, brick);
   float padded_bias[kMaxTileVectors * 64];
   for (int64_t b = blocks * chunk / chunks_; b < blocks * (chunk + 1) / chunks_; ++b) {
     const Block& block = blocks_[static_cast<std::size_t>(b)];
+    TileJob job;
     job.b_step = block.vectors * kernels_.lanes;
-    for (std::size_t s = 0; s < segments.size(); ++s) segments[s].b = segments_[s].b * job.b_step;
-    job.segments = segments.data();
     job.b = packed + group * group_packed_ + block.packed;
     job.c = y + group * columns_ + block.first;
     if (bias != nullptr) {
@@ -266,8 +214,17 @@ void Correlation::run(int64_t task, const float* x, const float* packed, const f
             j < block.count ? bias[group * columns_ + (block.first + j) % columns_] : 0.0f;
       job.bias = padded_bias;
     }
-    run_rows(whole, axes_[2].fold * columns_, block, job);
-    run_rows(partial, partial_fold * columns_, block, job);
+    for (const RowTable* table : {&rows.inside, &rows.edge, &rows.cut_short}) {
+      const Segments& segments = table->per_tap ? tap_segments_ : segments_;
+      job.columns = std::min(block.count, table->fold * columns_ - block.first);
+      if (job.columns <= 0 || table->output.empty()) continue;
+      std::vector<TileSegment> placed(segments.list);
+      for (TileSegment& segment : placed) segment.b *= job.b_step;
+      job.segments = placed.data();
+      job.segment_count = static_cast<int64_t>(placed.size());
+      job.depth = segments.depth;
+      run_tiles(*table, kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
+    }
   }
 }
 

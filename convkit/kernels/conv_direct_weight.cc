@@ -130,13 +130,14 @@ void WeightGradient::plan_sides() {
                   .step = g_.stride[axis], .low = 0,
                   .high = (g_.kernel[axis] - 1) * g_.dilation[axis]};
   const bool few = g_.group_in() % kernels_.lanes != 0;
-  input_ = BrickInput(axes, g_.in_channels, g_.group_in(), g_.groups > 1 && few);
+  input_ = BrickInput(axes, g_.in_channels, g_.group_in(),
+                      g_.groups > 1 && few ? BrickInput::Copy::always : BrickInput::Copy::for_edges);
   const double taps_as_rows = cost(k_, output_blocks());
   const double outputs_as_rows = cost(g_.group_out(), tap_blocks());
   row_side_ = taps_as_rows < outputs_as_rows ? RowSide::taps : RowSide::outputs;
   // Vectors read whole from the last run of channels may reach beyond the tensor.
   if (row_side_ == RowSide::outputs && !input_.copies() && few)
-    input_ = BrickInput(axes, g_.in_channels, g_.group_in(), true);
+    input_ = BrickInput(axes, g_.in_channels, g_.group_in(), BrickInput::Copy::always);
 }
 
 void WeightGradient::plan_cut() {
@@ -248,17 +249,22 @@ void WeightGradient::run(int64_t task, const float* x, const float* dy, float* p
                               : partial + (group * slices_ + slice) * partial_size_;
   Buffer<float> scratch(static_cast<std::size_t>(input_.scratch_floats()));
   Buffer<float> columns;
+  std::vector<const float*> row_pointers(static_cast<std::size_t>(row_count));
   std::vector<TileSegment> segments;
   const int64_t first_brick = cut_.bricks() * slice / slices_;
   const int64_t end_brick = cut_.bricks() * (slice + 1) / slices_;
   for (int64_t index = first_brick; index < end_brick; ++index) {
     const Brick brick = cut_.brick(index);
-    const float* const in = input_.base(x, brick, group * g_.group_in(), scratch.data());
+    const float* const in = input_.base(x, brick, {group * g_.group_in(), g_.group_in()}, scratch.data());
     const int64_t position =
         ((brick.first[0] * g_.out[0] + brick.first[1]) * g_.out[1] + brick.first[2]) * g_.out[2] +
         brick.first[3];
     const float* const slopes = dy + position * g_.out_channels;
     const int64_t first_output = group * g_.group_out();
+    const float* const row_base = row_side_ == RowSide::taps ? in : slopes + first_output;
+    for (int64_t r = 0; r < row_count; ++r)
+      row_pointers[static_cast<std::size_t>(r)] =
+          row_base + row_offset_[static_cast<std::size_t>(row_begin + r)];
     for (int64_t b = blocks * block_chunk / block_chunks_;
          b < blocks * (block_chunk + 1) / block_chunks_; ++b) {
       const Block& block = blocks_[static_cast<std::size_t>(b)];
@@ -277,13 +283,11 @@ void WeightGradient::run(int64_t task, const float* x, const float* dy, float* p
                 kMaxTileVectors * kernels_.lanes));
           pack_columns(slopes, brick, first_output, block, columns.data());
         }
-        job.a = in;
         job.a_step = input_.row_stride(2);
         job.b = pack ? columns.data() : slopes + first_output + block.first;
         job.b_step = pack ? width : g_.out_channels;
         job.columns = width;
       } else {
-        job.a = slopes + first_output;
         job.a_step = g_.out_channels;
         job.b = in + block.input;
         job.b_step = input_.row_stride(2);
@@ -295,7 +299,7 @@ void WeightGradient::run(int64_t task, const float* x, const float* dy, float* p
       for (int64_t tile = 0; tile < tiles; ++tile) {
         const int64_t begin = row_count * tile / tiles;
         const int64_t end = row_count * (tile + 1) / tiles;
-        job.row_offset = row_offset_.data() + row_begin + begin;
+        job.rows = row_pointers.data() + begin;
         job.c_offset = c_offset_.data() + row_begin + begin;
         kernels_.run[block.vectors][end - begin](job);
       }

@@ -63,7 +63,9 @@ HWY_INLINE void StoreFirst(Vector value, Floats d, float* to, int64_t count) {
 #endif
 }
 
-template <int kRows, int kVectors>
+enum class Product { broadcast, elementwise, elementwise_tail };
+
+template <int kRows, int kVectors, Product kProduct>
 void RunTile(const TileJob& job) {
   const Floats d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -78,20 +80,30 @@ void RunTile(const TileJob& job) {
       for (int r = 0; r < kRows; ++r) acc[r][v] = start;
     }
   }
-  const int64_t* HWY_RESTRICT const row_offset = job.row_offset;
+  const float* const* HWY_RESTRICT rows = job.rows;
   const int64_t a_step = job.a_step;
   const int64_t b_step = job.b_step;
-  for (int64_t s = 0; s < job.segment_count; ++s) {
-    const float* HWY_RESTRICT a = job.a + job.segments[s].a;
+  for (int64_t s = 0; s < job.segment_count; ++s, rows += job.rows_step) {
+    int64_t place = job.a_start + job.segments[s].a;
     const float* HWY_RESTRICT b = job.b + job.segments[s].b;
     for (int64_t k = 0; k < job.depth; ++k) {
       Vector column[kVectors];
       for (int v = 0; v < kVectors; ++v) column[v] = hn::LoadU(d, b + v * lanes);
       for (int r = 0; r < kRows; ++r) {
-        const Vector value = hn::Set(d, a[row_offset[r]]);
-        for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(value, column[v], acc[r][v]);
+        const float* HWY_RESTRICT const from = rows[r] + place;
+        if constexpr (kProduct == Product::broadcast) {
+          const Vector value = hn::Set(d, *from);
+          for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(value, column[v], acc[r][v]);
+        } else {
+          for (int v = 0; v < kVectors; ++v) {
+            const bool whole = kProduct == Product::elementwise || v < kVectors - 1;
+            const Vector value = whole ? hn::LoadU(d, from + v * lanes)
+                                       : LoadFirst(d, from + v * lanes, job.columns - v * lanes);
+            acc[r][v] = hn::MulAdd(value, column[v], acc[r][v]);
+          }
+        }
       }
-      a += a_step;
+      place += a_step;
       b += b_step;
     }
   }
@@ -147,10 +159,24 @@ void Transpose(const float* from, int64_t from_step, int64_t columns, int64_t de
     for (int64_t k = 0; k < depth; ++k) to[k * to_step + j] = from[j * from_step + k];
 }
 
+// Reading less than whole vectors costs a mask, which the kernels for whole vectors do without.
+template <int kRows, int kVectors>
+void RunElementwise(const TileJob& job) {
+  if (job.columns == kVectors * static_cast<int64_t>(hn::Lanes(Floats())))
+    RunTile<kRows, kVectors, Product::elementwise>(job);
+  else
+    RunTile<kRows, kVectors, Product::elementwise_tail>(job);
+}
+
 template <int kVectors, int... kRowsLessOne>
 void FillHeights(TileKernels& kernels, std::integer_sequence<int, kRowsLessOne...>) {
   kernels.max_rows[kVectors] = sizeof...(kRowsLessOne);
-  ((kernels.run[kVectors][kRowsLessOne + 1] = RunTile<kRowsLessOne + 1, kVectors>), ...);
+  ((kernels.run[kVectors][kRowsLessOne + 1] =
+        RunTile<kRowsLessOne + 1, kVectors, Product::broadcast>),
+   ...);
+  ((kernels.run_elementwise[kVectors][kRowsLessOne + 1] =
+        RunElementwise<kRowsLessOne + 1, kVectors>),
+   ...);
 }
 
 const TileKernels* Kernels() {

@@ -6,7 +6,7 @@
 /// sum. Internal to kernels/.
 namespace convkit::kernels {
 
-/// Where one run of `depth` terms of a tile's sum starts: floats from TileJob::a and TileJob::b.
+/// One run of `depth` terms of a tile's sum: floats beyond each row's pointer and beyond TileJob::b.
 struct TileSegment {
   int64_t a;
   int64_t b;
@@ -14,19 +14,26 @@ struct TileSegment {
 
 /// For r < rows and j < columns:
 ///
-///   c[c_offset[r] + j] (+)= bias[j] + Σ_segments Σ_{k < depth} a[s.a + row_offset[r] + k·a_step]
-///                                                             · b[s.b + k·b_step + j]
+///   c[c_offset[r] + j] (+)= bias[j] + Σ_s Σ_{k < depth} row[s][r][a_start + segment[s].a + k·a_step]
+///                                                     · b[segment[s].b + k·b_step + j]
+///
+/// with row[s] = rows + s·rows_step. A row may lie anywhere: each has a pointer, which costs nothing
+/// measurable against equally spaced rows (one more load per broadcast) and makes the tile
+/// independent of the shape of the picture. With rows_step = 0 all segments share the pointers; else
+/// each has its own, so that taps which fall outside of the picture can point to zeros.
 ///
 /// `b` (and `bias`) must be readable for whole vectors, that is vectors · lanes floats per k;
-/// nothing else is touched beyond `columns`. Rows lie anywhere: each has its own offset, which costs
-/// nothing measurable against equally spaced rows (one more load per broadcast) and makes the tile
-/// independent of the shape of the picture.
+/// nothing else is touched beyond `columns`.
+///
+/// The elementwise kernels, for depthwise convolution, take a vector of a row instead of one number:
+/// row[...][... + j] · b[... + j].
 struct TileJob {
-  const float* a = nullptr;
-  const int64_t* row_offset = nullptr;
+  const float* const* rows = nullptr;
+  int64_t rows_step = 0;
   const TileSegment* segments = nullptr;
   int64_t segment_count = 0;
   int64_t depth = 0;
+  int64_t a_start = 0;
   int64_t a_step = 1;
   const float* b = nullptr;
   int64_t b_step = 0;
@@ -44,7 +51,9 @@ inline constexpr int kMaxTileVectors = 2;
 struct TileKernels {
   int64_t lanes = 1;                               ///< floats in a vector
   int64_t max_rows[kMaxTileVectors + 1] = {};      ///< by number of vectors
-  void (*run[kMaxTileVectors + 1][kMaxTileRows + 1])(const TileJob&) = {};  ///< [vectors][rows]
+  using Run = void (*)(const TileJob&);
+  Run run[kMaxTileVectors + 1][kMaxTileRows + 1] = {};              ///< [vectors][rows]
+  Run run_elementwise[kMaxTileVectors + 1][kMaxTileRows + 1] = {};  ///< [vectors][rows]
   /// to[k·to_step + j] = from[j·from_step + k] for j < columns, k < depth.
   void (*transpose)(const float* from, int64_t from_step, int64_t columns, int64_t depth,
                     float* to, int64_t to_step) = nullptr;

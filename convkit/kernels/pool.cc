@@ -65,6 +65,7 @@ PoolAxis sliding_axis(const SlidingAxis& a) {
     window.begin = lo(o) + outside * a.dilation;
     window.count = std::max<int64_t>(0, std::min(a.kernel, before_end) - outside);
     window.divisor = a.count_pad ? std::min(a.kernel, before_pad_end) : window.count;
+    window.share = 1.0 / static_cast<double>(window.divisor);
     axis.windows.push_back(window);
   }
   axis.reach = reach_of(a.in, a.out, lo, [&](int64_t o) { return lo(o) + reach; });
@@ -78,7 +79,7 @@ PoolAxis adaptive_axis(int64_t in, int64_t out) {
   const auto hi = [&](int64_t o) { return ceil_div((o + 1) * in, out) - 1; };
   for (int64_t o = 0; o < out; ++o) {
     const int64_t count = hi(o) - lo(o) + 1;
-    axis.windows.push_back({lo(o), count, count});
+    axis.windows.push_back({lo(o), count, count, 1.0 / static_cast<double>(count)});
   }
   axis.reach = reach_of(in, out, lo, hi);
   return axis;
@@ -92,6 +93,16 @@ int64_t PoolGeometry::most_taps() const {
     taps = checked_mul(taps, most, "taps of a pool");
   }
   return taps;
+}
+
+void override_divisor(PoolGeometry& geometry, int64_t divisor) {
+  for (std::size_t axis = 0; axis < geometry.axes.size(); ++axis) {
+    // The divisors of the axes are multiplied: one of them carries it.
+    for (PoolWindow& window : geometry.axes[axis].windows) {
+      window.divisor = axis == 0 ? divisor : 1;
+      window.share = 1.0 / static_cast<double>(window.divisor);
+    }
+  }
 }
 
 template <class T>

@@ -22,6 +22,7 @@ struct PoolWindow {
   int64_t begin;
   int64_t count;
   int64_t divisor;
+  double share;  ///< 1 / divisor
 };
 
 /// The outputs first … last (none when last < first) that an input position may contribute to.
@@ -68,6 +69,9 @@ struct PoolGeometry {
   /// The most taps any window has.
   int64_t most_taps() const;
 };
+
+/// Makes `divisor` (not 0) what every average is divided by.
+CONVKIT_API void override_divisor(PoolGeometry& geometry, int64_t divisor);
 
 /// Where max pools keep, for each output element, which tap of its window won: its number in the
 /// window's own row-major order. At most one is set; without any, nothing is kept.

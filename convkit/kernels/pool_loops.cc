@@ -53,7 +53,7 @@ Taps taps_of(const PoolGeometry& g, const PoolPosition& p) {
 // Winning taps are counted in vectors of T's width, and kept as bytes or 32-bit integers. Doubles,
 // which serve gradient checks, take the long way.
 template <class D, class V, class Tap>
-HWY_INLINE void store_taps(D d, V taps, Tap* to) {
+HWY_INLINE void store_taps([[maybe_unused]] D d, V taps, Tap* to) {
   if constexpr (sizeof(hn::TFromD<D>) == 8) {
     HWY_ALIGN int64_t each[hn::MaxLanes(D())];
     hn::Store(taps, hn::RebindToSigned<D>(), each);
@@ -65,7 +65,7 @@ HWY_INLINE void store_taps(D d, V taps, Tap* to) {
   }
 }
 template <class D, class Tap>
-HWY_INLINE hn::VFromD<hn::RebindToSigned<D>> load_taps(D d, const Tap* from) {
+HWY_INLINE hn::VFromD<hn::RebindToSigned<D>> load_taps([[maybe_unused]] D d, const Tap* from) {
   if constexpr (sizeof(hn::TFromD<D>) == 8) {
     HWY_ALIGN int64_t each[hn::MaxLanes(D())];
     for (std::size_t i = 0; i < hn::Lanes(d); ++i) each[i] = from[i];
@@ -79,43 +79,88 @@ HWY_INLINE hn::VFromD<hn::RebindToSigned<D>> load_taps(D d, const Tap* from) {
 
 struct NoTap {};
 
+// The maxima so far of a vector of channels, and the taps that hold them.
+template <class Tap, class D>
+HWY_INLINE void take(D /*d*/, hn::VFromD<D> value, hn::VFromD<hn::RebindToSigned<D>> tap,
+                     hn::VFromD<D>& best, hn::VFromD<hn::RebindToSigned<D>>& winner) {
+  const auto wins = hn::Or(hn::Gt(value, best), hn::IsNaN(value));
+  best = hn::IfThenElse(wins, value, best);
+  if constexpr (!std::is_same_v<Tap, NoTap>)
+    winner = hn::IfThenElse(hn::RebindMask(hn::RebindToSigned<D>(), wins), tap, winner);
+}
+
+// Calls visit(tap pointer) for all taps of a window, `from` being the first.
+template <class T, class F>
+HWY_INLINE void for_taps(const Taps& taps, const T* from, F&& visit) {
+  for (int64_t i = 0; i < taps.count[0]; ++i, from += taps.distance[0]) {
+    const T* row = from;
+    for (int64_t j = 0; j < taps.count[1]; ++j, row += taps.distance[1]) {
+      const T* element = row;
+      for (int64_t k = 0; k < taps.count[2]; ++k, element += taps.distance[2]) visit(element);
+    }
+  }
+}
+
 template <class T, class Tap>
 void max_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y, Tap* kept) {
+  const Wide<T> wide;
+  const hn::RebindToSigned<Wide<T>> wide_i;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(wide));
   PoolPosition position(part.begin, out_extents(g));
   for (int64_t number = part.begin; number < part.end; ++number, position.advance()) {
     const Taps taps = taps_of(g, position);
     const T* const from = x + taps.first;
     const int64_t at = number * g.channels;
-    for_columns<T>(part.channel_begin, part.channel_end, [&](auto d, int64_t c) HWY_ATTR {
+    int64_t done = part.channel_begin;
+    // Two vectors at a time: one alone would wait for its own comparisons.
+    for (; done + 2 * lanes <= part.channel_end; done += 2 * lanes) {
+      auto best0 = hn::Set(wide, -std::numeric_limits<T>::infinity());
+      auto best1 = best0;
+      auto winner0 = hn::Zero(wide_i);
+      auto winner1 = winner0;
+      auto tap = winner0;
+      const auto one = hn::Set(wide_i, 1);
+      for_taps(taps, from + done, [&](const T* element) HWY_ATTR {
+        take<Tap>(wide, hn::LoadU(wide, element), tap, best0, winner0);
+        take<Tap>(wide, hn::LoadU(wide, element + lanes), tap, best1, winner1);
+        if constexpr (!std::is_same_v<Tap, NoTap>) tap = hn::Add(tap, one);
+      });
+      hn::StoreU(best0, wide, y + at + done);
+      hn::StoreU(best1, wide, y + at + done + lanes);
+      if constexpr (!std::is_same_v<Tap, NoTap>) {
+        store_taps(wide, winner0, kept + at + done);
+        store_taps(wide, winner1, kept + at + done + lanes);
+      }
+    }
+    for_columns<T>(done, part.channel_end, [&](auto d, int64_t c) HWY_ATTR {
       const hn::RebindToSigned<decltype(d)> di;
       auto best = hn::Set(d, -std::numeric_limits<T>::infinity());
       auto winner = hn::Zero(di);
       auto tap = hn::Zero(di);
-      const auto one = hn::Set(di, 1);
-      const T* plane = from + c;
-      for (int64_t i = 0; i < taps.count[0]; ++i, plane += taps.distance[0]) {
-        const T* row = plane;
-        for (int64_t j = 0; j < taps.count[1]; ++j, row += taps.distance[1]) {
-          const T* element = row;
-          for (int64_t k = 0; k < taps.count[2]; ++k, element += taps.distance[2]) {
-            const auto value = hn::LoadU(d, element);
-            const auto wins = hn::Or(hn::Gt(value, best), hn::IsNaN(value));
-            best = hn::IfThenElse(wins, value, best);
-            if constexpr (!std::is_same_v<Tap, NoTap>) {
-              winner = hn::IfThenElse(hn::RebindMask(di, wins), tap, winner);
-              tap = hn::Add(tap, one);
-            }
-          }
-        }
-      }
+      for_taps(taps, from + c, [&](const T* element) HWY_ATTR {
+        take<Tap>(d, hn::LoadU(d, element), tap, best, winner);
+        if constexpr (!std::is_same_v<Tap, NoTap>) tap = hn::Add(tap, hn::Set(di, 1));
+      });
       hn::StoreU(best, d, y + at + c);
       if constexpr (!std::is_same_v<Tap, NoTap>) store_taps(d, winner, kept + at + c);
     });
   }
 }
 
+// Calls visit(first tap of a row) for all rows of a window.
+template <class T, class F>
+HWY_INLINE void for_tap_rows(const Taps& taps, const T* from, F&& visit) {
+  for (int64_t i = 0; i < taps.count[0]; ++i, from += taps.distance[0]) {
+    const T* row = from;
+    for (int64_t j = 0; j < taps.count[1]; ++j, row += taps.distance[1]) visit(row);
+  }
+}
+
+// Rows of a window are summed on their own: shorter chains of roundings over large windows.
 template <class T>
 void avg_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y) {
+  const Wide<T> wide;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(wide));
   PoolPosition position(part.begin, out_extents(g));
   for (int64_t number = part.begin; number < part.end; ++number, position.advance()) {
     const Taps taps = taps_of(g, position);
@@ -124,74 +169,94 @@ void avg_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y) 
     for (std::size_t axis = 0; axis < kAxes; ++axis)
       divisor *= static_cast<T>(window_of(g, axis, position.at[axis]).divisor);
     T* const to = y + number * g.channels;
-    for_columns<T>(part.channel_begin, part.channel_end, [&](auto d, int64_t c) HWY_ATTR {
-      // Rows are summed on their own: shorter chains of roundings over large windows.
-      auto sum = hn::Zero(d);
-      const T* plane = from + c;
-      for (int64_t i = 0; i < taps.count[0]; ++i, plane += taps.distance[0]) {
-        const T* row = plane;
-        for (int64_t j = 0; j < taps.count[1]; ++j, row += taps.distance[1]) {
-          auto row_sum = hn::Zero(d);
-          const T* element = row;
-          for (int64_t k = 0; k < taps.count[2]; ++k, element += taps.distance[2])
-            row_sum = hn::Add(row_sum, hn::LoadU(d, element));
-          sum = hn::Add(sum, row_sum);
+    int64_t done = part.channel_begin;
+    for (; done + 4 * lanes <= part.channel_end; done += 4 * lanes) {
+      auto sum0 = hn::Zero(wide);
+      auto sum1 = sum0;
+      auto sum2 = sum0;
+      auto sum3 = sum0;
+      for_tap_rows(taps, from + done, [&](const T* element) HWY_ATTR {
+        auto row0 = hn::Zero(wide);
+        auto row1 = row0;
+        auto row2 = row0;
+        auto row3 = row0;
+        for (int64_t k = 0; k < taps.count[2]; ++k, element += taps.distance[2]) {
+          row0 = hn::Add(row0, hn::LoadU(wide, element));
+          row1 = hn::Add(row1, hn::LoadU(wide, element + lanes));
+          row2 = hn::Add(row2, hn::LoadU(wide, element + 2 * lanes));
+          row3 = hn::Add(row3, hn::LoadU(wide, element + 3 * lanes));
         }
-      }
+        sum0 = hn::Add(sum0, row0);
+        sum1 = hn::Add(sum1, row1);
+        sum2 = hn::Add(sum2, row2);
+        sum3 = hn::Add(sum3, row3);
+      });
+      const auto by = hn::Set(wide, divisor);
+      hn::StoreU(hn::Div(sum0, by), wide, to + done);
+      hn::StoreU(hn::Div(sum1, by), wide, to + done + lanes);
+      hn::StoreU(hn::Div(sum2, by), wide, to + done + 2 * lanes);
+      hn::StoreU(hn::Div(sum3, by), wide, to + done + 3 * lanes);
+    }
+    for_columns<T>(done, part.channel_end, [&](auto d, int64_t c) HWY_ATTR {
+      auto sum = hn::Zero(d);
+      for_tap_rows(taps, from + c, [&](const T* element) HWY_ATTR {
+        auto row = hn::Zero(d);
+        for (int64_t k = 0; k < taps.count[2]; ++k, element += taps.distance[2])
+          row = hn::Add(row, hn::LoadU(d, element));
+        sum = hn::Add(sum, row);
+      });
       hn::StoreU(hn::Div(sum, hn::Set(d, divisor)), d, to + c);
     });
   }
 }
 
-// An output position whose window holds the input position at hand: its offset in dy, the number
-// of the tap in that window, and 1 / divisor.
-template <class T>
-struct Source {
-  int64_t offset;
-  int64_t tap;
-  T factor;
+// A row of outputs whose windows hold the input row at hand.
+struct SourceRow {
+  int64_t line;  // number of its first position
+  int64_t tap;   // of the input row within the windows, in rows
+  double share;  // 1 / divisor of the two outer axes
 };
 
-// The window of output `o` on one axis holds input `i` as its tap number `tap`.
-struct Hit {
-  bool inside;
-  int64_t tap;
-};
-HWY_INLINE Hit hit(const PoolAxis& axis, const PoolWindow& window, int64_t i) {
+// The number of the tap that input `i` is in a window on this axis, or −1.
+HWY_INLINE int64_t tap_at(const PoolAxis& axis, const PoolWindow& window, int64_t i) {
   const int64_t distance = i - window.begin;
-  if (axis.step == 1) return {distance >= 0 && distance < window.count, distance};
+  if (axis.step == 1) return distance;  // `reach` holds no others then
+  if (distance < 0 || distance % axis.step != 0) return -1;
   const int64_t tap = distance / axis.step;
-  return {distance >= 0 && distance % axis.step == 0 && tap < window.count, tap};
+  return tap < window.count ? tap : -1;
 }
 
-template <class T>
-void find_sources(const PoolGeometry& g, const PoolPosition& p, std::vector<Source<T>>& sources) {
-  sources.clear();
-  const auto reach = [&](std::size_t axis) {
-    return g.axes[axis].reach[static_cast<std::size_t>(p.at[axis])];
-  };
-  const PoolReach planes = reach(0);
-  const PoolReach rows = reach(1);
-  const PoolReach columns = reach(2);
-  const int64_t per_image = g.axes[0].out() * g.axes[1].out() * g.axes[2].out();
-  for (int64_t od = planes.first; od <= planes.last; ++od) {
-    const PoolWindow& plane = window_of(g, 0, od);
-    const Hit d = hit(g.axes[0], plane, p.at[0]);
-    if (!d.inside) continue;
-    for (int64_t oh = rows.first; oh <= rows.last; ++oh) {
-      const PoolWindow& row = window_of(g, 1, oh);
-      const Hit h = hit(g.axes[1], row, p.at[1]);
-      if (!h.inside) continue;
-      const int64_t line = (od * g.axes[1].out() + oh) * g.axes[2].out();
-      for (int64_t ow = columns.first; ow <= columns.last; ++ow) {
-        const PoolWindow& column = window_of(g, 2, ow);
-        const Hit w = hit(g.axes[2], column, p.at[2]);
-        if (!w.inside) continue;
-        const T divisor = static_cast<T>(plane.divisor) * static_cast<T>(row.divisor) *
-                          static_cast<T>(column.divisor);
-        sources.push_back({(p.image * per_image + line + ow) * g.channels,
-                           (d.tap * row.count + h.tap) * column.count + w.tap, T{1} / divisor});
-      }
+void find_rows(const PoolGeometry& g, const PoolPosition& p, std::vector<SourceRow>& found) {
+  found.clear();
+  const PoolReach planes = g.axes[0].reach[static_cast<std::size_t>(p.at[0])];
+  const PoolReach rows = g.axes[1].reach[static_cast<std::size_t>(p.at[1])];
+  for (int64_t d = planes.first; d <= planes.last; ++d) {
+    const PoolWindow& plane = window_of(g, 0, d);
+    const int64_t plane_tap = tap_at(g.axes[0], plane, p.at[0]);
+    if (plane_tap < 0) continue;
+    for (int64_t h = rows.first; h <= rows.last; ++h) {
+      const PoolWindow& row = window_of(g, 1, h);
+      const int64_t row_tap = tap_at(g.axes[1], row, p.at[1]);
+      if (row_tap < 0) continue;
+      const int64_t line =
+          ((p.image * g.axes[0].out() + d) * g.axes[1].out() + h) * g.axes[2].out();
+      found.push_back({line, plane_tap * row.count + row_tap, plane.share * row.share});
+    }
+  }
+}
+
+// Calls visit(output position, tap number, share) for every window that holds input column `i` of
+// the rows found.
+template <class F>
+HWY_INLINE void for_sources(const PoolAxis& axis, const std::vector<SourceRow>& rows, int64_t i,
+                            F&& visit) {
+  const PoolReach reach = axis.reach[static_cast<std::size_t>(i)];
+  for (const SourceRow& row : rows) {
+    for (int64_t o = reach.first; o <= reach.last; ++o) {
+      const PoolWindow& window = axis.windows[static_cast<std::size_t>(o)];
+      const int64_t tap = tap_at(axis, window, i);
+      if (tap < 0) continue;
+      visit(row.line + o, row.tap * window.count + tap, row.share * window.share);
     }
   }
 }
@@ -200,20 +265,21 @@ void find_sources(const PoolGeometry& g, const PoolPosition& p, std::vector<Sour
 template <class T, class Tap>
 void max_backward(const PoolGeometry& g, const PoolPart& part, const T* dy, const Tap* kept,
                   T* dx) {
+  const PoolAxis& axis = g.axes[2];
   PoolPosition position(part.begin, in_extents(g));
-  std::vector<Source<T>> sources;
+  std::vector<SourceRow> rows;
   for (int64_t number = part.begin; number < part.end; ++number, position.advance()) {
-    find_sources(g, position, sources);
+    if (number == part.begin || position.at[2] == 0) find_rows(g, position, rows);
     T* const to = dx + number * g.channels;
     for_columns<T>(part.channel_begin, part.channel_end, [&](auto d, int64_t c) HWY_ATTR {
       const hn::RebindToSigned<decltype(d)> di;
       auto sum = hn::Zero(d);
-      for (const Source<T>& source : sources) {
-        const auto tap = hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(source.tap));
-        const auto won = hn::Eq(load_taps(d, kept + source.offset + c), tap);
-        sum = hn::Add(
-            sum, hn::IfThenElseZero(hn::RebindMask(d, won), hn::LoadU(d, dy + source.offset + c)));
-      }
+      for_sources(axis, rows, position.at[2], [&](int64_t o, int64_t tap, double) HWY_ATTR {
+        const int64_t at = o * g.channels + c;
+        const auto wanted = hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(tap));
+        const auto won = hn::RebindMask(d, hn::Eq(load_taps(d, kept + at), wanted));
+        sum = hn::Add(sum, hn::IfThenElseZero(won, hn::LoadU(d, dy + at)));
+      });
       hn::StoreU(sum, d, to + c);
     });
   }
@@ -221,15 +287,18 @@ void max_backward(const PoolGeometry& g, const PoolPart& part, const T* dy, cons
 
 template <class T>
 void avg_backward(const PoolGeometry& g, const PoolPart& part, const T* dy, T* dx) {
+  const PoolAxis& axis = g.axes[2];
   PoolPosition position(part.begin, in_extents(g));
-  std::vector<Source<T>> sources;
+  std::vector<SourceRow> rows;
   for (int64_t number = part.begin; number < part.end; ++number, position.advance()) {
-    find_sources(g, position, sources);
+    if (number == part.begin || position.at[2] == 0) find_rows(g, position, rows);
     T* const to = dx + number * g.channels;
     for_columns<T>(part.channel_begin, part.channel_end, [&](auto d, int64_t c) HWY_ATTR {
       auto sum = hn::Zero(d);
-      for (const Source<T>& source : sources)
-        sum = hn::MulAdd(hn::LoadU(d, dy + source.offset + c), hn::Set(d, source.factor), sum);
+      for_sources(axis, rows, position.at[2], [&](int64_t o, int64_t, double share) HWY_ATTR {
+        sum = hn::MulAdd(hn::LoadU(d, dy + o * g.channels + c), hn::Set(d, static_cast<T>(share)),
+                         sum);
+      });
       hn::StoreU(sum, d, to + c);
     });
   }

@@ -71,7 +71,10 @@ HWY_INLINE double sum_of(int64_t count, const T* x, const F& f) {
       std::fill(rest + (end - i), rest + lanes, T{0});
       sum = hn::Add(sum, hn::Load(d, rest));
     }
-    total += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum)));
+    // In double, so that what stands beside a 1 in a confident row of few classes is not lost.
+    HWY_ALIGN T parts[HWY_MAX_BYTES / sizeof(T)];
+    hn::Store(sum, d, parts);
+    for (int64_t k = 0; k < lanes; ++k) total += static_cast<double>(parts[k]);
   }
   return total;
 }

@@ -6,6 +6,8 @@
 #include "convkit/nn/dropout.h"
 #include "convkit/nn/linear.h"
 #include "convkit/nn/pool.h"
+#include "convkit/nn/sequential.h"
+#include "convkit/nn/sequential.h"
 
 namespace convkit::models {
 

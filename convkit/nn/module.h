@@ -125,6 +125,10 @@ std::string_view type_name() {
 
 template <class M>
 void Visitor::module(M& m) {
+  static_assert(
+      !std::is_function_v<M>,
+      "this is the declaration of a function, not a net: `Sequential net(ReLU());` declares"
+      " one; write `Sequential net{ReLU()};`");
   constexpr bool kDescribes = requires {
     { m.describe() } -> std::convertible_to<std::string>;
   };

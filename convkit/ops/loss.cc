@@ -1,6 +1,7 @@
 #include "convkit/ops/loss.h"
 
 #include <cmath>
+#include <vector>
 
 #include "convkit/autograd/record.h"
 #include "convkit/base/thread_pool.h"
@@ -12,11 +13,6 @@ namespace convkit::ops {
 namespace {
 
 constexpr int64_t kElementsPerTask = 1 << 14;
-
-/// Attributes of a loss without parameters of its own, for a tracer.
-struct LossParams {
-  Reduction reduction;
-};
 
 // A loss of elements is a struct with value(i, x, t) and its derivatives dx(i, x, t), dt(i, x, t),
 // where i is the element's place in memory.
@@ -62,31 +58,41 @@ T softplus_of_negative(T x) {
   return std::log1p(std::exp(-std::abs(x))) + (x < 0 ? -x : T{0});
 }
 
+// Weights are stretched to x, or absent.
 struct BinaryCrossEntropy {
-  Tensor weight;      // stretched to x, or undefined
-  Tensor pos_weight;  // likewise
-  template <class T>
-  T weight_at(const Tensor& of, int64_t i) const {
-    return of.defined() ? of.data<T>()[i] : T{1};
-  }
+  BinaryCrossEntropy(const Tensor& weight, const Tensor& pos_weight)
+      : weight_(weight),
+        pos_weight_(pos_weight),
+        w_(weight.defined() ? weight.raw_data() : nullptr),
+        v_(pos_weight.defined() ? pos_weight.raw_data() : nullptr) {}
   // l = w·((1 − t)·x + (1 + (v − 1)·t)·log(1 + e^−x))
   template <class T>
   T value(int64_t i, T x, T t) const {
-    const T v = weight_at<T>(pos_weight, i);
-    return weight_at<T>(weight, i) * ((1 - t) * x + (1 + (v - 1) * t) * softplus_of_negative(x));
+    const T v = at<T>(v_, i);
+    return at<T>(w_, i) * ((1 - t) * x + (1 + (v - 1) * t) * softplus_of_negative(x));
   }
   template <class T>
   T dx(int64_t i, T x, T t) const {
-    const T v = weight_at<T>(pos_weight, i);
+    const T v = at<T>(v_, i);
     const T e = std::exp(-std::abs(x));
     const T sigmoid_of_negative = x < 0 ? 1 / (1 + e) : e / (1 + e);
-    return weight_at<T>(weight, i) * ((1 - t) - (1 + (v - 1) * t) * sigmoid_of_negative);
+    return at<T>(w_, i) * ((1 - t) - (1 + (v - 1) * t) * sigmoid_of_negative);
   }
   template <class T>
   T dt(int64_t i, T x, T) const {
-    const T v = weight_at<T>(pos_weight, i);
-    return weight_at<T>(weight, i) * ((v - 1) * softplus_of_negative(x) - x);
+    const T v = at<T>(v_, i);
+    return at<T>(w_, i) * ((v - 1) * softplus_of_negative(x) - x);
   }
+
+ private:
+  template <class T>
+  static T at(const void* weights, int64_t i) {
+    return weights == nullptr ? T{1} : static_cast<const T*>(weights)[i];
+  }
+  Tensor weight_;
+  Tensor pos_weight_;
+  const void* w_;
+  const void* v_;
 };
 
 template <class T, class Loss>
@@ -199,8 +205,8 @@ Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target,
                                         const BceWithLogitsParams& params) {
   constexpr const char* kName = "binary_cross_entropy_with_logits";
   check(kName, x, target);
-  const BinaryCrossEntropy loss{stretched("weight", params.weight, x),
-                                stretched("pos_weight", params.pos_weight, x)};
+  const BinaryCrossEntropy loss(stretched("weight", params.weight, x),
+                                stretched("pos_weight", params.pos_weight, x));
   return loss_of_elements({kName, params}, loss, x, target, params.reduction);
 }
 

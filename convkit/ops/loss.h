@@ -13,6 +13,11 @@ enum class Reduction : uint8_t { none, mean, sum };
 /// in one order whatever the number of threads. float32 (or float64) throughout; DTypeError otherwise.
 namespace convkit::ops {
 
+/// Attributes of mse_loss and l1_loss for a tracer; the other losses' are their parameters.
+struct LossParams {
+  Reduction reduction = Reduction::mean;
+};
+
 /// Parameters of cross_entropy, in PyTorch's order.
 struct CrossEntropyParams {
   Tensor weight = Tensor();      ///< of each class, (C); a constant

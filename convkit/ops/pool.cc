@@ -105,12 +105,7 @@ Tensor avg_pool(const Tensor& x, const AvgPoolParams<Rank>& params) {
     g.axes[static_cast<std::size_t>(axis)] = kernels::sliding_axis({});
   for (int axis = 0; axis < Rank; ++axis)
     g.axes[kernel_axis(Rank, axis)] = axis_of<Rank>(op, x, p, axis, 1, p.count_include_pad);
-  if (p.divisor_override) {
-    // The divisors of the axes are multiplied: one of them carries it.
-    for (std::size_t axis = 0; axis < kernels::kAxes; ++axis)
-      for (kernels::PoolWindow& window : g.axes[axis].windows)
-        window.divisor = axis == 0 ? *p.divisor_override : 1;
-  }
+  if (p.divisor_override) kernels::override_divisor(g, *p.divisor_override);
   return avg_over_windows({op, p}, x, std::move(g));
 }
 

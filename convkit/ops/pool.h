@@ -36,7 +36,7 @@ struct AvgPoolParams {
   Extents<Rank> padding = 0;  ///< at most half of kernel_size
   bool ceil_mode = false;
   bool count_include_pad = true;  ///< divide by the window's size with the zeros of the padding
-  std::optional<int64_t> divisor_override;  ///< divide by this instead
+  std::optional<int64_t> divisor_override = std::nullopt;  ///< divide by this instead
 };
 
 /// Throws ValueError or ShapeError for parameters that no input could satisfy.

@@ -7,7 +7,7 @@
 namespace convkit::optim {
 
 /// torch.optim.Adam's options, in its order.
-struct AdamOptions {
+struct CONVKIT_API AdamOptions {
   double lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};  ///< of the running mean and mean square; in [0, 1)
   double eps = 1e-8;
@@ -17,7 +17,7 @@ struct AdamOptions {
 };
 
 /// torch.optim.AdamW's options, in its order.
-struct AdamWOptions {
+struct CONVKIT_API AdamWOptions {
   double lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};
   double eps = 1e-8;

@@ -15,6 +15,8 @@ To convert(From value) {
       return std::numeric_limits<To>::max();
     if (std::cmp_less(value, std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
     return static_cast<To>(value);
+  } else if constexpr (std::is_integral_v<From> && std::is_floating_point_v<To>) {
+    return static_cast<To>(value);  // rounds once, also for 64-bit integers
   } else {
     return element_from_double<To>(to_double(value));
   }

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "convkit/tensor/convert.h"
+#include "convkit/tensor/layout.h"
 #include "convkit/tensor/tensor.h"
 
 namespace convkit {
@@ -15,18 +16,23 @@ struct Printer {
   bool abridged;
   std::string text;
   std::vector<int64_t> index;
+  std::vector<int64_t> strides;
 
   void element() {
-    const double value = tensor.at(std::span<const int64_t>(index));
-    if (tensor.dtype() == DType::boolean) {
-      text += value != 0 ? "True" : "False";
-    } else if (!is_floating(tensor.dtype())) {
-      text += to_text(static_cast<int64_t>(value));
-    } else {
-      char buffer[32];
-      std::snprintf(buffer, sizeof buffer, "%.4g", value);
-      text += buffer;
-    }
+    int64_t offset = 0;
+    for (std::size_t i = 0; i < index.size(); ++i) offset += index[i] * strides[i];
+    visit_dtype(tensor.dtype(), [&]<class T>() {
+      const T value = tensor.data<T>()[offset];
+      if constexpr (std::is_same_v<T, bool>) {
+        text += value ? "True" : "False";
+      } else if constexpr (std::is_integral_v<T>) {
+        text += to_text(value);  // not by way of a double, which has 53 bits
+      } else {
+        char buffer[32];
+        std::snprintf(buffer, sizeof buffer, "%.4g", to_double(value));
+        text += buffer;
+      }
+    });
   }
 
   void axis(std::size_t depth) {
@@ -52,7 +58,8 @@ struct Printer {
 std::string to_text(const Tensor& tensor) {
   if (!tensor.defined()) return "tensor(undefined)";
   Printer printer{tensor, tensor.numel() > kSummaryAbove, "tensor(",
-                  std::vector<int64_t>(static_cast<std::size_t>(tensor.rank()))};
+                  std::vector<int64_t>(static_cast<std::size_t>(tensor.rank())),
+                  memory_strides(tensor.shape())};
   printer.axis(0);
   printer.text += ", shape=" + to_text(tensor.shape());
   if (tensor.dtype() != DType::float32)

@@ -75,8 +75,8 @@ class CONVKIT_API Tensor {
   Tensor reshaped(const Shape& shape) const;
   /// The same elements off the tape.
   Tensor detach() const;
-  /// Overwrites the elements with those of `source` (same shape; converts the type). Refused while
-  /// gradients are recorded if this tensor takes part in them.
+  /// Overwrites the elements with those of `source` (same shape; converts the type). Not recorded;
+  /// a recorded operation that saved the old elements refuses to run backward.
   void copy_from(const Tensor& source);
   void fill(double value);
   /// Tells the tape that the elements were changed through mutable_data(): a recorded operation

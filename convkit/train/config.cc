@@ -14,6 +14,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int64_t kMaxThreads = 1024;
+constexpr int64_t kMaxWorkers = 256;
 constexpr int64_t kMaxPicture = 1 << 14;
 
 // One of the words of a field that has a fixed choice.
@@ -100,7 +101,7 @@ void validate(const TrainConfig& c) {
   static_cast<void>(picture_size(c));
   check_whole("seed", c.seed, 0, INT64_MAX);
   check_whole("threads", c.threads, 0, kMaxThreads);
-  check_whole("workers", c.workers, 0, kMaxThreads);
+  check_whole("workers", c.workers, 0, kMaxWorkers);
 }
 
 double learning_rate(const TrainConfig& c) {
@@ -146,7 +147,8 @@ std::optional<PictureSize> picture_size(const TrainConfig& c) {
 
 std::string to_json(const TrainConfig& config) {
   Json json;
-  for_each_field(config, [&]<class T>(const char* name, const T& value, const char*) {
+  for_each_field([&]<class T>(const char* name, T TrainConfig::*member, const char*) {
+    const T& value = config.*member;
     if constexpr (std::is_same_v<T, std::optional<double>>) {
       json[name] = value ? Json(*value) : Json(nullptr);
     } else {
@@ -164,7 +166,8 @@ TrainConfig config_from_json(const std::string& text, const std::string& source,
   TrainConfig config = base;
   std::string known;
   std::size_t used = 0;
-  for_each_field(config, [&]<class T>(const char* name, T& field, const char*) {
+  for_each_field([&]<class T>(const char* name, T TrainConfig::*member, const char*) {
+    T& field = config.*member;
     known += (known.empty() ? "" : ", ") + std::string(name);
     const auto found = json.find(name);
     if (found == json.end()) return;
@@ -181,9 +184,8 @@ TrainConfig config_from_json(const std::string& text, const std::string& source,
   if (used == json.size()) return config;
   for (const auto& [key, value] : json.items()) {
     bool is_known = false;
-    for_each_field(config, [&](const char* name, const auto&, const char*) {
-      is_known = is_known || key == name;
-    });
+    for_each_field(
+        [&](const char* name, auto, const char*) { is_known = is_known || key == name; });
     CONVKIT_CHECK(is_known, FormatError, source, ": unknown key '", key, "'; known are ", known);
   }
   return config;

@@ -36,29 +36,31 @@ struct TrainConfig {
   friend bool operator==(const TrainConfig&, const TrainConfig&) = default;
 };
 
-/// Calls f(name, field, help) for every field of a TrainConfig, in order. JSON, the command line
-/// and its help derive from this list; a field that is missing here is in none of them.
-template <class Config, class F>
-void for_each_field(Config& config, F&& f) {
-  f("data", config.data, "data set: fashion-mnist, cifar10:DIR or folder:DIR");
-  f("model", config.model, "net: see convkit summary --list");
-  f("epochs", config.epochs, "passes over the training data");
-  f("batch", config.batch, "pictures per step");
-  f("lr", config.lr, "largest learning rate [sgd 0.1, adam and adamw 0.001]");
-  f("optimizer", config.optimizer, "sgd, adam or adamw");
-  f("momentum", config.momentum, "momentum of sgd");
-  f("weight_decay", config.weight_decay, "weight decay [sgd 0.0005, adam 0, adamw 0.01]");
-  f("nesterov", config.nesterov, "Nesterov momentum (sgd)");
-  f("schedule", config.schedule, "learning rate over time: constant, step, cosine or onecycle");
-  f("warmup", config.warmup, "epochs of linear rise before the schedule");
-  f("label_smoothing", config.label_smoothing, "share of the label spread over all classes");
-  f("clip", config.clip, "largest norm of all gradients together; 0: no bound");
-  f("augment", config.augment, "none, or a comma list of flip, crop and erase");
-  f("resize", config.resize, "HxW to bring pictures to");
-  f("val_fraction", config.val_fraction, "share held out when the data has no test part");
-  f("seed", config.seed, "seed of weights, order and augmentation");
-  f("threads", config.threads, "threads that compute; 0: all processors. Never changes a bit");
-  f("workers", config.workers, "threads that decode and augment. Never changes a bit");
+/// Calls f(name, &TrainConfig::field, help) for every field, in order. JSON, the command line and
+/// its help derive from this list; a field that is missing here is in none of them.
+template <class F>
+void for_each_field(F&& f) {
+  f("data", &TrainConfig::data, "data set: fashion-mnist, cifar10:DIR or folder:DIR");
+  f("model", &TrainConfig::model, "net: see convkit summary --list");
+  f("epochs", &TrainConfig::epochs, "passes over the training data");
+  f("batch", &TrainConfig::batch, "pictures per step");
+  f("lr", &TrainConfig::lr, "largest learning rate [sgd 0.1, adam and adamw 0.001]");
+  f("optimizer", &TrainConfig::optimizer, "sgd, adam or adamw");
+  f("momentum", &TrainConfig::momentum, "momentum of sgd");
+  f("weight_decay", &TrainConfig::weight_decay, "weight decay [sgd 0.0005, adam 0, adamw 0.01]");
+  f("nesterov", &TrainConfig::nesterov, "Nesterov momentum (sgd)");
+  f("schedule", &TrainConfig::schedule,
+    "learning rate over time: constant, step, cosine or onecycle");
+  f("warmup", &TrainConfig::warmup, "epochs of linear rise before the schedule");
+  f("label_smoothing", &TrainConfig::label_smoothing, "share of the label spread over all classes");
+  f("clip", &TrainConfig::clip, "largest norm of all gradients together; 0: no bound");
+  f("augment", &TrainConfig::augment, "none, or a comma list of flip, crop and erase");
+  f("resize", &TrainConfig::resize, "HxW to bring pictures to");
+  f("val_fraction", &TrainConfig::val_fraction, "share held out when the data has no test part");
+  f("seed", &TrainConfig::seed, "seed of weights, order and augmentation");
+  f("threads", &TrainConfig::threads,
+    "threads that compute; 0: all processors. Never changes a bit");
+  f("workers", &TrainConfig::workers, "threads that decode and augment. Never changes a bit");
 }
 
 /// Throws ValueError, in words that name the field and the way out, for a value no run can have.

@@ -42,8 +42,11 @@ void check(const ModelCard& card, const std::string& source) {
 }  // namespace
 
 io::Metadata to_metadata(const ModelCard& card) {
+  TrainConfig config = card.config;
+  config.threads = TrainConfig{}.threads;
+  config.workers = TrainConfig{}.workers;
   Json json;
-  json["config"] = Json::parse(to_json(card.config));
+  json["config"] = Json::parse(to_json(config));
   json["input"] = card.input.to_vector();
   json["classes"] = card.classes;
   json["mean"] = card.mean;

@@ -12,8 +12,8 @@
 namespace convkit::train {
 
 struct ModelCard {
-  TrainConfig config;
-  Shape input;                       ///< one sample, (C, H, W)
+  TrainConfig config;  ///< threads and workers are left out: no weight depends on them
+  Shape input;         ///< one sample, (C, spatial...)
   std::vector<std::string> classes;  ///< names, by label
   std::vector<float> mean;           ///< of each channel, of values in [0, 1]
   std::vector<float> std;            ///< the net's input is (value − mean) / std

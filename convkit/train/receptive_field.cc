@@ -4,6 +4,7 @@
 
 #include "convkit/base/conv_size.h"
 #include "convkit/ops/conv.h"
+#include "convkit/ops/pool.h"
 
 namespace convkit::train {
 namespace {
@@ -32,6 +33,41 @@ std::optional<std::vector<Window>> conv_windows(const Event& event) {
     }
   }
   return windows;
+}
+
+template <int Rank>
+void set_kind(Window& w, const ops::MaxPoolParams<Rank>& params, std::size_t axis) {
+  w.dilation = params.dilation[axis];
+}
+template <int Rank>
+void set_kind(Window&, const ops::AvgPoolParams<Rank>&, std::size_t) {}
+
+template <int Rank, template <int> class Params>
+std::optional<std::vector<Window>> pool_windows(const Event& event) {
+  const auto* params = std::any_cast<Params<Rank>>(&event.op.attributes);
+  if (params == nullptr) return std::nullopt;
+  std::vector<Window> windows(Rank);
+  for (std::size_t axis = 0; axis < Rank; ++axis) {
+    const int64_t logical = static_cast<int64_t>(axis) - Rank;  // also without a batch axis
+    Window& w = windows[axis];
+    w.in = event.inputs[0].size(logical);
+    w.out = event.output.size(logical);
+    w.kernel = params->kernel_size[axis];
+    w.stride = ops::with_stride(*params).stride[axis];
+    w.pad_lo = params->padding[axis];
+    w.pad_hi = params->padding[axis];
+    w.ceil_mode = params->ceil_mode;
+    set_kind(w, *params, axis);
+  }
+  return windows;
+}
+
+// The windows of the first operation of the three ranks that takes such parameters.
+template <template <int> class Params>
+std::optional<std::vector<Window>> pool_windows_of_any_rank(const Event& event) {
+  if (auto windows = pool_windows<1, Params>(event)) return windows;
+  if (auto windows = pool_windows<2, Params>(event)) return windows;
+  return pool_windows<3, Params>(event);
 }
 
 // An adaptive pool: output i takes the inputs from ⌊i·in/out⌋ to ⌈(i + 1)·in/out⌉.
@@ -72,6 +108,12 @@ std::optional<std::vector<Window>> windows_of(const Event& event) {
   if (op == "conv1d") return conv_windows<1>(event);
   if (op == "conv2d") return conv_windows<2>(event);
   if (op == "conv3d") return conv_windows<3>(event);
+  if (op.starts_with("max_pool")) return pool_windows_of_any_rank<ops::MaxPoolParams>(event);
+  if (op.starts_with("avg_pool")) return pool_windows_of_any_rank<ops::AvgPoolParams>(event);
+  if (op.starts_with("adaptive_")) {
+    const char digit = op[op.size() - 2];  // of "...pool2d"
+    if (digit >= '1' && digit <= '3') return adaptive_windows(event, digit - '0');
+  }
   return std::nullopt;
 }
 

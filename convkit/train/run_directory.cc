@@ -25,19 +25,21 @@ std::string line_of(const EpochResult& r) {
 
 }  // namespace
 
-RunDirectory RunDirectory::create(const std::string& path, const TrainConfig& config,
-                                  bool overwrite) {
+void RunDirectory::check_free(const std::string& path, bool overwrite) {
   CONVKIT_CHECK(!path.empty(), ValueError, "the run directory's name is empty");
   CONVKIT_CHECK(!io::file_exists(path), IoError, "cannot make the run directory '", path,
                 "': there is a file of that name; choose another");
+  if (!io::folder_exists(path) || overwrite) return;
+  const io::FolderContent content = io::list_folder(path);
+  CONVKIT_CHECK(content.files.empty() && content.folders.empty(), IoError, "the run directory '",
+                path, "' exists and is not empty; choose another, go on with it (--resume ", path,
+                "), or overwrite it (--force)");
+}
+
+RunDirectory RunDirectory::create(const std::string& path, const TrainConfig& config,
+                                  bool overwrite) {
+  check_free(path, overwrite);
   RunDirectory run(path);
-  if (io::folder_exists(path)) {
-    const io::FolderContent content = io::list_folder(path);
-    const bool is_empty = content.files.empty() && content.folders.empty();
-    CONVKIT_CHECK(is_empty || overwrite, IoError, "the run directory '", path,
-                  "' exists and is not empty; choose another, go on with it (--resume ", path,
-                  "), or overwrite it (--force)");
-  }
   io::create_folders(io::join_path(path, "weights"));
   if (overwrite) {
     for (const std::string& file : {run.results_path(), run.events_path(), run.best_weights_path(),

@@ -34,6 +34,8 @@ struct EpochResult {
 
 class CONVKIT_API RunDirectory {
  public:
+  /// Throws what create() would throw because of what stands at `path`.
+  static void check_free(const std::string& path, bool overwrite);
   /// Makes the folder and writes config.json. Throws IoError when it exists and is not empty,
   /// unless `overwrite`, which removes an earlier run's files and nothing else.
   static RunDirectory create(const std::string& path, const TrainConfig& config, bool overwrite);

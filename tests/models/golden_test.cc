@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "convkit/autograd/engine.h"
+#include "convkit/autograd/record.h"
 #include "convkit/models/m5.h"
 #include "convkit/models/r3d.h"
 #include "convkit/models/resnet.h"

@@ -124,7 +124,7 @@ TEST(Module, LoadingNamesEveryMissingAndUnexpectedKeyAndShape) {
 }
 
 TEST(Module, PrintsAsPyTorchDoes) {
-  Sequential net(Scale(), Sequential(Scale()));
+  Sequential net{Scale(), Sequential{Scale()}};
   EXPECT_EQ(describe(net),
             "Sequential(\n"
             "  (0): Scale(2)\n"
@@ -135,7 +135,7 @@ TEST(Module, PrintsAsPyTorchDoes) {
 }
 
 TEST(Sequential, TakesAnyCallable) {
-  Sequential net(Scale(), [](const Tensor& x) { return full({1}, x.item() + 1); });
+  Sequential net{Scale(), [](const Tensor& x) { return full({1}, x.item() + 1); }};
   EXPECT_EQ(net(full({1}, 10)).item(), 21);
 }
 

@@ -118,8 +118,9 @@ def _average(topic, rank):
         topic.add(f"avg_pool{rank}d_{name}", f"avg_pool{rank}d", parameters,
                   golden_file.run(apply, {"x": _input(topic, rank)}, topic=topic))
         if name == "padded":
+            x = _input(topic, rank, batched=False)
             topic.add(f"avg_pool{rank}d_{name}_unbatched", f"avg_pool{rank}d", parameters,
-                      golden_file.run(apply, {"x": _input(topic, rank, batched=False)}, topic=topic))
+                      golden_file.run(apply, {"x": x}, topic=topic))
 
 
 def _adaptive(topic, rank):

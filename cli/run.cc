@@ -1,0 +1,75 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <ostream>
+#include <sstream>
+
+#include "cli/verbs.h"
+#include "convkit/base/version.h"
+
+namespace convkit::cli {
+namespace {
+
+constexpr const char* kAbout =
+    "convkit: convolutional networks on a CPU; train them, run them, see them.";
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  convkit train --data fashion-mnist --epochs 3 --out runs/first\n"
+    "  convkit evaluate runs/first\n"
+    "  convkit predict runs/first picture.png\n"
+    "  convkit summary resnet18 --input 1x3x224x224\n"
+    "Each verb has a help of its own: convkit train --help";
+
+void tell_error(Console& console, const std::string& text) {
+  console.err() << console.styled_error("1;31", "convkit: error:") << " " << text << std::endl;
+}
+
+// The verb that was called, for hints; empty when none was.
+std::string called_verb(const CLI::App& app) {
+  const auto called = app.get_subcommands();
+  return called.empty() ? std::string() : called.front()->get_name() + " ";
+}
+
+int wrong_usage(Console& console, const CLI::App& app, const std::string& text) {
+  tell_error(console, text);
+  console.err() << "See convkit " << called_verb(app) << "--help" << std::endl;
+  return kWrongUsage;
+}
+
+}  // namespace
+
+int run(const std::vector<std::string>& arguments, Console& console, const Interrupts& interrupts) {
+  CLI::App app(kAbout, "convkit");
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("convkit ") + kVersionString);
+  Session session{console, interrupts, {}};
+  add_train(app, session);
+  add_evaluate(app, session);
+  add_predict(app, session);
+  add_summary(app, session);
+  add_data(app, session);
+  add_version(app, session);
+
+  try {
+    // CLI11 takes its arguments from the end.
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    const int code = session.job();
+    if (console.out().flush()) return code;
+    tell_error(console, "cannot write to standard output; the disk may be full");
+    return kFailed;
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) return wrong_usage(console, app, error.what());
+    std::ostringstream ignored;
+    return app.exit(error, console.out(), ignored);  // --help and --version
+  } catch (const UsageError& error) {
+    return wrong_usage(console, app, error.what());
+  } catch (const std::bad_alloc&) {
+    tell_error(console, "there is not enough memory; try a smaller --batch");
+    return kFailed;
+  } catch (const std::exception& error) {
+    tell_error(console, error.what());
+    return kFailed;
+  }
+}
+
+}  // namespace convkit::cli

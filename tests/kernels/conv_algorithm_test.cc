@@ -1,0 +1,231 @@
+#include "convkit/kernels/conv_algorithm.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <set>
+
+#include "convkit/base/error.h"
+#include "convkit/base/thread_pool.h"
+#include "convkit/kernels/conv.h"
+#include "tests/kernels/conv_check.h"
+#include "tests/support/conv_shapes.h"
+
+namespace convkit::test {
+namespace {
+
+using kernels::conv_algorithm;
+using kernels::conv_algorithms;
+using kernels::kDirections;
+using kernels::parse_problem;
+
+// Every row but the oracle itself, on every instruction set.
+void expect_all_rows_match(const ConvGeometry& g, unsigned seed) {
+  const ConvData data(g, seed);
+  for (const Direction direction : kDirections) {
+    const Exact want = exact(direction, data);
+    for (const std::string& target : engine_targets()) {
+      const OnTarget limited(target);
+      for (const ConvAlgorithm& row : conv_algorithms()) {
+        if (row.name == std::string("reference") && target != engine_targets().front()) continue;
+        if (!row.why_not(g, direction).empty()) continue;
+        EXPECT_EQ(difference(result(row, direction, data), want), "")
+            << row.name << " on " << target << ", " << name(direction) << " of " << to_string(g)
+            << " pad_hi " << g.pad_hi[0] << "," << g.pad_hi[1] << "," << g.pad_hi[2];
+      }
+    }
+  }
+}
+
+TEST(ConvAlgorithms, MatchTheReferenceOnTheSharedShapes) {
+  unsigned seed = 1;
+  for (const ConvShape& shape : kConvShapes)
+    expect_all_rows_match(shrunk(parse_problem(shape.problem), 2'000'000), seed++);
+}
+
+TEST(ConvAlgorithms, MatchTheReferenceOnRandomGeometries) {
+  std::mt19937 random(20240607);
+  for (unsigned i = 0; i < 700; ++i) expect_all_rows_match(random_geometry(random), i);
+}
+
+TEST(ConvAlgorithms, MatchTheReferenceOnRandomPointwiseAndStridedGeometries) {
+  // Without padding and with kernels of 1 the engine reads tensors in place and joins axes.
+  std::mt19937 random(7);
+  for (unsigned i = 0; i < 300; ++i) {
+    ConvGeometry g = random_geometry(random);
+    for (int axis = 0; axis < kernels::kAxes; ++axis) {
+      g.pad_lo[axis] = g.pad_hi[axis] = 0;
+      g.kernel[axis] = std::min<int64_t>(i % 3 == 0 ? g.kernel[axis] : 1, g.in[axis]);
+      g.dilation[axis] = 1;
+      if (i % 3 == 1) g.stride[axis] = 1;
+    }
+    expect_all_rows_match(kernels::with_output_size(g), i);
+  }
+}
+
+TEST(ConvAlgorithms, MatchTheReferenceWhereRowsCollideInTheCache) {
+  for (const char* problem :
+       {"mb2ic512ih7oc33oh7kh1ph0", "mb1ic1024ih5oc16oh5kh3ph1", "mb2ic512ih9oc40oh5kh1sh2ph0",
+        "mb1ic256ih9oc20oh5kh3sh2ph1", "g2mb1ic1024iw30oc64ow30kw3pw1"})
+    expect_all_rows_match(parse_problem(problem), 3);
+}
+
+TEST(ConvAlgorithms, GiveTheSameBitsOnAnyNumberOfThreads) {
+  const int before = num_threads();
+  std::vector<ConvGeometry> geometries;
+  for (const ConvShape& shape : kConvShapes)
+    geometries.push_back(shrunk(parse_problem(shape.problem), 2'000'000));
+  std::mt19937 random(5);
+  for (int i = 0; i < 40; ++i) geometries.push_back(random_geometry(random));
+  // The longest sums are those that are cut into slices.
+  geometries.push_back(parse_problem("mb8ic8ih40oc8oh40kh3ph1"));
+  geometries.push_back(parse_problem("g24mb8ic24ih30oc24oh30kh3ph1"));
+  for (const ConvGeometry& g : geometries) {
+    const ConvData data(g, 11);
+    for (const ConvAlgorithm& row : conv_algorithms())
+      for (const Direction direction : kDirections) {
+        if (row.name == std::string("reference") || !row.why_not(g, direction).empty()) continue;
+        set_num_threads(1);
+        const std::vector<float> one = result(row, direction, data);
+        for (const int threads : {2, 3}) {
+          set_num_threads(threads);
+          const std::vector<float> several = result(row, direction, data);
+          EXPECT_EQ(std::memcmp(one.data(), several.data(), one.size() * sizeof(float)), 0)
+              << row.name << " " << name(direction) << " of " << to_string(g) << " on " << threads
+              << " threads";
+        }
+      }
+  }
+  set_num_threads(before);
+}
+
+TEST(ConvAlgorithms, TakeAnEmptyBatch) {
+  ConvGeometry g = parse_problem("mb1ic6ih9oc4oh9kh3ph1");
+  g.batch = 0;
+  ConvGeometry depthwise = parse_problem("g6mb1ic6ih9oc6oh9kh3ph1");
+  depthwise.batch = 0;
+  for (const ConvGeometry& empty : {g, depthwise})
+    for (const ConvAlgorithm& row : conv_algorithms()) {
+      if (!row.why_not(empty, Direction::forward).empty()) continue;
+      row.forward(empty, nullptr, nullptr, nullptr, nullptr);
+      row.backward_input(empty, nullptr, nullptr, nullptr);
+      std::vector<float> dw(static_cast<std::size_t>(weight_count(empty)), NAN);
+      row.backward_weight(empty, nullptr, nullptr, dw.data());
+      EXPECT_EQ(dw, std::vector<float>(dw.size(), 0.0f)) << row.name;
+    }
+}
+
+TEST(ConvAlgorithms, HaveTheReferenceAsTheLastRow) {
+  EXPECT_STREQ(conv_algorithms().back().name, "reference");
+}
+
+TEST(ConvAlgorithms, AreFoundByName) {
+  for (const ConvAlgorithm& row : conv_algorithms()) EXPECT_EQ(&conv_algorithm(row.name), &row);
+}
+
+TEST(ConvAlgorithms, AnUnknownNameIsRefusedWithTheNamesThereAre) {
+  try {
+    conv_algorithm("winograd99");
+    FAIL() << "must throw";
+  } catch (const ValueError& error) {
+    EXPECT_NE(std::string(error.what()).find("'winograd99'"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("depthwise, direct, reference"), std::string::npos);
+  }
+}
+
+TEST(ConvPlanner, PicksDepthwiseWhereEveryChannelIsAGroup) {
+  for (const char* problem : {"g32mb1ic32ih112oc32oh112kh3ph1", "g256mb8ic256iw1000oc256ow1000kw7pw3",
+                              "g64mb1ic64ih56oc64oh56kh3ph2dh1"})
+    for (const Direction direction : kDirections) {
+      const auto [row, reason] = choose(parse_problem(problem), direction);
+      EXPECT_STREQ(row->name, "depthwise") << problem;
+      EXPECT_NE(reason.find("channels fill the vectors"), std::string::npos) << reason;
+    }
+}
+
+TEST(ConvPlanner, PicksDirectElsewhere) {
+  for (const char* problem :
+       {"mb1ic64ih56oc64oh56kh3ph1", "g4mb1ic64ih56oc64oh56kh3ph1", "g4mb1ic4ih9oc8oh9kh3ph1",
+        "mb1ic1iw1000oc1ow937kw64pw0"})
+    for (const Direction direction : kDirections)
+      EXPECT_STREQ(choose(parse_problem(problem), direction).algorithm->name, "direct") << problem;
+}
+
+TEST(ConvPlanner, NeverPicksTheReferenceNorARowThatDoesNotApply) {
+  std::mt19937 random(3);
+  for (int i = 0; i < 300; ++i) {
+    const ConvGeometry g = random_geometry(random);
+    for (const Direction direction : kDirections) {
+      const auto [row, reason] = choose(g, direction);
+      EXPECT_EQ(row, &plan(g, direction));
+      EXPECT_STRNE(row->name, "reference");
+      EXPECT_EQ(row->why_not(g, direction), "");
+      EXPECT_FALSE(reason.empty());
+    }
+  }
+}
+
+TEST(ConvPlanner, ARowSaysInWordsWhyItDoesNotApply) {
+  const std::string words =
+      conv_algorithm("depthwise").why_not(parse_problem("g4mb1ic64ih8oc32oh8kh3ph1"),
+                                          Direction::forward);
+  EXPECT_EQ(words,
+            "not depthwise: 4 groups of 16 → 8 channels, where each group must be 1 → 1");
+}
+
+TEST(Conv, FloatAndDoubleAgree) {
+  const ConvData data(parse_problem("g2mb2ic6ih11oc8oh6kh3sh2ph1"), 4);
+  const auto wide = [](const std::vector<float>& from) {
+    return std::vector<double>(from.begin(), from.end());
+  };
+  const std::vector<double> x = wide(data.x), w = wide(data.w), dy = wide(data.dy);
+  for (const Direction direction : kDirections) {
+    const auto count = static_cast<std::size_t>(data.result_count(direction));
+    std::vector<float> narrow(count, NAN);
+    std::vector<double> full(count, NAN);
+    if (direction == Direction::forward) {
+      kernels::conv_forward(data.g, data.x.data(), data.w.data(), nullptr, narrow.data());
+      kernels::conv_forward(data.g, x.data(), w.data(), nullptr, full.data());
+    } else if (direction == Direction::backward_input) {
+      kernels::conv_backward_input(data.g, data.dy.data(), data.w.data(), narrow.data());
+      kernels::conv_backward_input(data.g, dy.data(), w.data(), full.data());
+    } else {
+      kernels::conv_backward_weight(data.g, data.x.data(), data.dy.data(), narrow.data());
+      kernels::conv_backward_weight(data.g, x.data(), dy.data(), full.data());
+    }
+    // At most 72 products of numbers below 1: off by no more than 72² · 2^-24.
+    for (std::size_t i = 0; i < count; ++i) EXPECT_NEAR(narrow[i], full[i], 3.1e-4);
+  }
+}
+
+TEST(Conv, RefusesAGeometryThatDoesNotFit) {
+  ConvGeometry g = parse_problem("mb1ic6ih9oc4oh9kh3ph1");
+  g.out[2] = 10;
+  EXPECT_THROW(kernels::conv_forward(g, static_cast<const float*>(nullptr), nullptr, nullptr,
+                                     nullptr),
+               ShapeError);
+}
+
+TEST(ChannelSums, AddEveryChannelOverAllRows) {
+  std::mt19937 random(9);
+  for (const int64_t rows : {0, 1, 255, 256, 257, 70'000})
+    for (const int64_t channels : {1, 3, 64}) {
+      const std::vector<float> x = random_floats(rows * channels, random);
+      std::vector<float> sums(static_cast<std::size_t>(channels), NAN);
+      kernels::channel_sums(x.data(), rows, channels, sums.data());
+      for (int64_t c = 0; c < channels; ++c) {
+        double want = 0.0;
+        for (int64_t r = 0; r < rows; ++r)
+          want += static_cast<double>(x[static_cast<std::size_t>(r * channels + c)]);
+        // Blocks of 256 numbers below 1 are off by at most 256² · 2^-24 each, the result by half a
+        // unit in its last place.
+        const double allowed =
+            static_cast<double>(rows) * 256.0 * std::ldexp(1.0, -24) + std::fabs(want) * 1e-7;
+        EXPECT_NEAR(sums[static_cast<std::size_t>(c)], want, allowed);
+      }
+    }
+}
+
+}  // namespace
+}  // namespace convkit::test
