@@ -24,9 +24,8 @@ void catch_interrupts() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A full disk or a reader that has gone is an error to report, not a reason to die unheard.
+  // A file that outgrows its limit is an error to report, not a reason to die unheard.
   std::signal(SIGXFSZ, SIG_IGN);
-  std::signal(SIGPIPE, SIG_IGN);
   convkit::cli::Console console;
   return convkit::cli::run(std::vector<std::string>(argv + 1, argv + argc), console,
                            {&stop_requested, catch_interrupts});

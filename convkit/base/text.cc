@@ -26,6 +26,15 @@ std::string to_text(std::span<const int64_t> values) {
   return text + (values.size() == 1 ? ",)" : ")");
 }
 
+std::string integer_to_text(long long value) { return std::to_string(value); }
+std::string integer_to_text(unsigned long long value) { return std::to_string(value); }
+
+std::string concatenate(std::span<const std::string> parts) {
+  std::string text;
+  for (const std::string& part : parts) text += part;
+  return text;
+}
+
 std::string with_thousands(int64_t value) {
   std::string text = std::to_string(value);
   const std::size_t sign = value < 0 ? 1 : 0;

@@ -28,8 +28,10 @@ Filter triangle_filter(int64_t in, int64_t out) {
   std::vector<double> exact(static_cast<std::size_t>(filter.taps));
   for (int64_t i = 0; i < out; ++i) {
     const double center = (static_cast<double>(i) + 0.5) * scale;
-    const int64_t begin = std::max<int64_t>(0, static_cast<int64_t>(center - half_width + 0.5));
-    const int64_t end = std::min<int64_t>(in, static_cast<int64_t>(center + half_width + 0.5));
+    const int64_t begin =
+        std::max<int64_t>(0, static_cast<int64_t>(std::floor(center - half_width + 0.5)));
+    const int64_t end =
+        std::min<int64_t>(in, static_cast<int64_t>(std::floor(center + half_width + 0.5)));
     double sum = 0;
     for (int64_t x = begin; x < end; ++x) {
       const double distance = std::abs((static_cast<double>(x) - center + 0.5) / half_width);
@@ -38,8 +40,8 @@ Filter triangle_filter(int64_t in, int64_t out) {
       sum += weight;
     }
     for (int64_t k = 0; k < end - begin; ++k)
-      filter.weights[static_cast<std::size_t>(i * filter.taps + k)] =
-          static_cast<int32_t>(0.5 + exact[static_cast<std::size_t>(k)] / sum * (1 << kWeightBits));
+      filter.weights[static_cast<std::size_t>(i * filter.taps + k)] = static_cast<int32_t>(
+          std::floor(exact[static_cast<std::size_t>(k)] / sum * (1 << kWeightBits) + 0.5));
     filter.first.push_back(begin);
     filter.count.push_back(end - begin);
   }

@@ -78,7 +78,7 @@ std::vector<std::string> idx_names(Split split, bool images) {
   std::vector<std::string> names;
   for (const char* separator : {"-", "."})
     for (const char* ending : {"", ".gz"})
-      names.push_back(start + "-" + kind + separator + rank + ending);
+      names.push_back(message(start, "-", kind, separator, rank, ending));
   return names;
 }
 

@@ -30,7 +30,7 @@ WideRows wide_rows(const BatchNormGeometry& g) {
   return {repeat, repeat * g.channels, g.rows / repeat, g.rows % repeat};
 }
 
-constexpr int64_t kElementsPerBlock = 4096;  // stays in the innermost cache for the second sum
+constexpr int64_t kElementsPerBlock = 8192;  // stays in the inner caches for the second sum
 constexpr int64_t kElementsPerTask = 65536;
 
 int64_t rows_per_task(const WideRows& wide, int64_t multiple) {
@@ -78,8 +78,7 @@ template <class T>
 void batch_norm_statistics(const BatchNormGeometry& g, const T* x, double* mean, double* variance) {
   const WideRows wide = wide_rows(g);
   const BatchNormLoops<T> run = batch_norm_loops<T>();
-  const int64_t block =
-      std::clamp<int64_t>(kElementsPerBlock / std::max<int64_t>(1, wide.width), 16, 64);
+  const int64_t block = std::clamp<int64_t>(kElementsPerBlock / wide.width, 32, 64);
   const int64_t grain = rows_per_task(wide, block);
   const int64_t tasks = ceil_div(wide.count, grain);
   const auto size = static_cast<std::size_t>(tasks * wide.width);

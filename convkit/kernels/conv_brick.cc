@@ -54,8 +54,9 @@ BrickInput::BrickInput(const std::array<InputAxis, kAxes>& axes, int64_t channel
     : axes_(axes), channels_(channels), used_(used) {
   copies_ = copy == Copy::always ||
             (copy != Copy::never && collides(axes[kAxes - 1].step * channels));
+  covers_edges_ = copy == Copy::for_edges || copy == Copy::always;
   for (const InputAxis& axis : axes)
-    if (copy == Copy::for_edges &&
+    if (covers_edges_ &&
         (axis.start + axis.low < 0 ||
          axis.start + (axis.rows - 1) * axis.step + axis.high >= axis.size))
       copies_ = true;

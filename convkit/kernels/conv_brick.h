@@ -64,6 +64,8 @@ class BrickInput {
   void set_brick_size(const std::array<int64_t, 4>& size);
 
   bool copies() const { return copies_; }
+  /// Whether every tap of every row finds memory of its own, be it zeros.
+  bool covers_edges() const { return covers_edges_; }
   /// Whether an input coordinate lies inside the tensor.
   bool inside(int axis, int64_t at) const { return at >= 0 && at < axes_[axis].size; }
   /// Floats a scratch copy holds (0 when nothing is copied), room for one more vector included.
@@ -97,6 +99,7 @@ class BrickInput {
   int64_t channels_ = 0;
   int64_t used_ = 0;
   bool copies_ = false;
+  bool covers_edges_ = false;
   bool compact_[kAxes] = {};  // one offset only: the copy skips what lies between the rows
   int64_t pixel_ = 0;
   Extents stride_ = {};

@@ -66,19 +66,9 @@ class Depthwise {
     chunks_ = std::clamp<int64_t>(ceil_div(kWantedTasks, cut_.bricks()), 1, strips_.count());
     // Taps along W are one run: their offsets are equally spaced.
     const std::vector<int64_t>& along_w = axes_[2].offsets;
-    depth_ = static_cast<int64_t>(along_w.size());
-    a_step_ = depth_ > 1 ? (along_w[1] - along_w[0]) * input_.offset_stride(2) : 0;
-    for (const int64_t d : axes_[0].offsets)
-      for (const int64_t h : axes_[1].offsets)
-        for (int64_t w = 0; w < depth_; ++w) {
-          const auto tap = static_cast<int64_t>(tap_segments_.size());
-          if (w == 0)
-            segments_.push_back({(d - input_.low(0)) * input_.offset_stride(0) +
-                                     (h - input_.low(1)) * input_.offset_stride(1),
-                                 tap * strips_.width()});
-          tap_segments_.push_back({0, tap * strips_.width()});
-        }
-    strip_floats_ = static_cast<int64_t>(tap_segments_.size()) * strips_.width();
+    a_step_ = along_w.size() > 1 ? (along_w[1] - along_w[0]) * input_.offset_stride(2) : 0;
+    strip_floats_ = static_cast<int64_t>(axes_[0].offsets.size() * axes_[1].offsets.size() *
+                                         along_w.size()) * strips_.width();
   }
 
   int64_t packed_floats() const { return strips_.count() * (strip_floats_ + strips_.width()); }
@@ -111,29 +101,32 @@ class Depthwise {
     const int64_t chunk = task % chunks_;
     const Brick brick = cut_.brick(task / chunks_);
     const float* const base =
-        segments_.empty() ? x : input_.base(x, brick, {0, g_.in_channels}, nullptr);
-    const BrickRows rows =
+        strip_floats_ == 0 ? x : input_.base(x, brick, {0, g_.in_channels}, nullptr);
+    const std::vector<RowTable> tables =
         list_rows({axes_, input_, base, zeros_.data(), out_, g_.in_channels}, brick);
     const int64_t first_strip = strips_.count() * chunk / chunks_;
     const int64_t end_strip = strips_.count() * (chunk + 1) / chunks_;
     const int64_t height = kernels.max_rows[kMaxTileVectors];
-    for (const RowTable* table : {&rows.inside, &rows.edge}) {
-      const auto total = static_cast<int64_t>(table->output.size());
+    std::vector<TileSegment> segments;
+    for (const RowTable& table : tables) {
+      const auto total = static_cast<int64_t>(table.output.size());
       const int64_t tiles = ceil_div(total, height);
+      const std::vector<TapRun> runs = list_taps(axes_, input_, table, true);
+      segments.clear();
+      for (const TapRun& run : runs) segments.push_back({run.a, run.first * strips_.width()});
       TileJob job;
-      job.segment_count =
-          static_cast<int64_t>((table->per_tap ? tap_segments_ : segments_).size());
-      job.segments = (table->per_tap ? tap_segments_ : segments_).data();
-      job.rows_step = table->per_tap ? total : 0;
-      job.depth = table->per_tap ? 1 : depth_;
+      job.segment_count = static_cast<int64_t>(segments.size());
+      job.segments = segments.data();
+      job.rows_step = table.per_tap ? total : 0;
+      job.depth = runs.empty() ? 0 : runs.front().count;
       job.a_step = a_step_;
       job.b_step = strips_.width();
       // All channels of a few pixels before the next pixels: memory is walked in its order.
       for (int64_t tile = 0; tile < tiles; ++tile) {
         const int64_t begin = total * tile / tiles;
         const int64_t end = total * (tile + 1) / tiles;
-        job.rows = table->input.data() + begin;
-        job.c_offset = table->output.data() + begin;
+        job.rows = table.input.data() + begin;
+        job.c_offset = table.output.data() + begin;
         for (int64_t index = first_strip; index < end_strip; ++index) {
           const Strip strip = strips_.strip(index);
           job.a_start = strip.first;
@@ -159,9 +152,6 @@ class Depthwise {
   Buffer<float> zeros_;
   BrickInput input_;
   BrickCut cut_;
-  std::vector<TileSegment> segments_;      // for rows that share the offsets of the taps
-  std::vector<TileSegment> tap_segments_;  // for rows with a pointer per tap
-  int64_t depth_ = 0;
   int64_t a_step_ = 0;
   int64_t strip_floats_ = 0;
   int64_t chunks_ = 1;

@@ -23,6 +23,7 @@ constexpr int64_t kFewestRows = 112;
 constexpr int64_t kMostRows = 448;
 constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 constexpr int64_t kFewChannels = 32;
+constexpr int64_t kPackDepth = 16;
 
 // What distinguishes forward from backward-input once both are lattices.
 struct Sides {
@@ -56,13 +57,22 @@ class Correlation {
   }
 
   int64_t packed_floats() const { return g_.groups * group_packed_; }
-  int64_t pack_tasks() const { return g_.groups * static_cast<int64_t>(blocks_.size()); }
+  int64_t pack_tasks() const;
   int64_t tasks() const { return cut_.bricks() * g_.groups * chunks_; }
 
   void pack(int64_t task, const float* w, float* packed) const;
   void run(int64_t task, const float* x, const float* packed, const float* bias, float* y) const;
 
  private:
+  // One tap's weights of one block, for a range of k: where they lie in w and in the packed ones.
+  struct PackCell {
+    int64_t tap;
+    int64_t offset_w;
+    int64_t kernel_line;
+    TapRange k;
+  };
+  void pack_cell(const Block& block, const PackCell& cell, const float* weights,
+                 float* packed) const;
   void plan_blocks();
   void plan_input();
   int64_t offset_count() const {
@@ -81,14 +91,7 @@ class Correlation {
   int64_t group_packed_ = 0;
   BrickCut cut_;
   BrickInput input_;
-  // The taps, as runs of `depth` channels. b counts k rows; it takes the block's width as a factor.
-  struct Segments {
-    std::vector<TileSegment> list;
-    int64_t depth = 0;
-    bool empty() const { return list.empty(); }
-  };
-  Segments segments_;      // for rows that share the offsets of the taps
-  Segments tap_segments_;  // for rows with a pointer per tap
+  bool joins_taps_ = false;  // channels of neighbours along W lie side by side in the input
   Buffer<float> zeros_;
   int64_t chunks_ = 1;
 };
@@ -138,56 +141,68 @@ void Correlation::plan_input() {
                                 std::max<int64_t>(1, blocks / fewest));
   chunks_ = ceil_div(blocks, ceil_div(blocks, chunks_));
 
-  const bool join = consecutive && input_.dense();
-  segments_.depth = join ? w_offsets * depth_ : depth_;
-  tap_segments_.depth = depth_;
-  for (const int64_t d : axes_[0].offsets)
-    for (const int64_t h : axes_[1].offsets)
-      for (const int64_t w : axes_[2].offsets) {
-        const auto k_row = static_cast<int64_t>(tap_segments_.list.size()) * depth_;
-        tap_segments_.list.push_back({0, k_row});
-        if (join && w != w_axis.offsets.front()) continue;
-        segments_.list.push_back({(d - input_.low(0)) * input_.offset_stride(0) +
-                                      (h - input_.low(1)) * input_.offset_stride(1) +
-                                      (w - input_.low(2)) * input_.offset_stride(2),
-                                  k_row});
-      }
+  joins_taps_ = consecutive && input_.dense();
+}
+
+// Forward finds a block's weights as rows of k that it must turn: a task per block. Backward-input
+// finds them as rows of columns: a task per range of k reads the weights in their order.
+int64_t Correlation::pack_tasks() const {
+  const auto blocks = static_cast<int64_t>(blocks_.size());
+  return g_.groups * (sides_.weight_k == 1 ? blocks : ceil_div(depth_, kPackDepth));
 }
 
 void Correlation::pack(int64_t task, const float* w, float* packed) const {
-  const auto blocks = static_cast<int64_t>(blocks_.size());
-  const int64_t group = task / blocks;
-  const Block& block = blocks_[static_cast<std::size_t>(task % blocks)];
-  const int64_t width = block.vectors * kernels_.lanes;
-  float* to = packed + group * group_packed_ + block.packed;
+  const int64_t per_group = pack_tasks() / g_.groups;
+  const int64_t group = task / per_group;
+  const int64_t part = task % per_group;
   const float* const weights =
       w + group * g_.group_out() * g_.group_in() * g_.kernel[0] * g_.kernel[1] * g_.kernel[2];
   const auto count = [&](int axis) { return static_cast<int64_t>(axes_[axis].offsets.size()); };
+  int64_t tap = 0;
   for (int64_t d = 0; d < count(0); ++d)
     for (int64_t h = 0; h < count(1); ++h)
-      for (int64_t i = 0; i < count(2); ++i, to += depth_ * width) {
-        if (block.count < width || axes_[2].fold > 1) std::fill_n(to, depth_ * width, 0.0f);
-        // Columns of one output position at a time.
-        for (int64_t column = 0; column < block.count;) {
-          const int64_t j = (block.first + column) / columns_;
-          const int64_t channel = (block.first + column) % columns_;
-          const int64_t run = std::min(columns_ - channel, block.count - column);
-          const int64_t tap_w = axes_[2].tap(i, j);
-          if (tap_w >= 0) {
-            const int64_t tap =
-                (axes_[0].tap(d, 0) * g_.kernel[1] + axes_[1].tap(h, 0)) * g_.kernel[2] + tap_w;
-            const float* const from =
-                weights + tap * sides_.weight_tap + channel * sides_.weight_column;
-            if (sides_.weight_k == 1) {
-              kernels_.transpose(from, sides_.weight_column, run, depth_, to + column, width);
-            } else {
-              for (int64_t k = 0; k < depth_; ++k)
-                std::copy_n(from + k * sides_.weight_k, run, to + k * width + column);
-            }
-          }
-          column += run;
+      for (int64_t i = 0; i < count(2); ++i, ++tap) {
+        PackCell cell = {.tap = tap,
+                         .offset_w = i,
+                         .kernel_line = axes_[0].tap(d, 0) * g_.kernel[1] + axes_[1].tap(h, 0),
+                         .k = {0, depth_}};
+        float* const to = packed + group * group_packed_;
+        if (sides_.weight_k == 1) {
+          pack_cell(blocks_[static_cast<std::size_t>(part)], cell, weights, to);
+        } else {
+          cell.k = {part * kPackDepth, std::min(depth_, (part + 1) * kPackDepth)};
+          for (const Block& block : blocks_) pack_cell(block, cell, weights, to);
         }
       }
+}
+
+void Correlation::pack_cell(const Block& block, const PackCell& cell, const float* weights,
+                            float* packed) const {
+  const int64_t width = block.vectors * kernels_.lanes;
+  const int64_t rows = cell.k.last - cell.k.first;
+  float* const to = packed + block.packed + (cell.tap * depth_ + cell.k.first) * width;
+  const bool folded = axes_[2].fold > 1;
+  if (folded || (block.count < width && sides_.weight_k == 1)) std::fill_n(to, rows * width, 0.0f);
+  // Columns of one output position at a time.
+  for (int64_t column = 0; column < block.count;) {
+    const int64_t j = (block.first + column) / columns_;
+    const int64_t channel = (block.first + column) % columns_;
+    const int64_t run = std::min(columns_ - channel, block.count - column);
+    const int64_t tap_w = axes_[2].tap(cell.offset_w, j);
+    if (tap_w >= 0) {
+      const float* const from =
+          weights + (cell.kernel_line * g_.kernel[2] + tap_w) * sides_.weight_tap +
+          channel * sides_.weight_column + cell.k.first * sides_.weight_k;
+      if (sides_.weight_k == 1)
+        kernels_.transpose(from, sides_.weight_column, run, rows, to + column, width);
+      else if (!folded)
+        kernels_.pack_rows(from, sides_.weight_k, rows, run, to, width);
+      else
+        for (int64_t k = 0; k < rows; ++k)
+          std::copy_n(from + k * sides_.weight_k, run, to + k * width + column);
+    }
+    column += run;
+  }
 }
 
 void Correlation::run(int64_t task, const float* x, const float* packed, const float* bias,
@@ -198,10 +213,14 @@ void Correlation::run(int64_t task, const float* x, const float* packed, const f
   const auto blocks = static_cast<int64_t>(blocks_.size());
   Buffer<float> scratch(static_cast<std::size_t>(input_.scratch_floats()));
   const float* const base =
-      segments_.empty() ? x : input_.base(x, brick, {group * depth_, depth_}, scratch.data());
-  const BrickRows rows = list_rows(
+      offset_count() == 0 ? x : input_.base(x, brick, {group * depth_, depth_}, scratch.data());
+  const std::vector<RowTable> tables = list_rows(
       {axes_, input_, base, zeros_.data(), sides_.out, sides_.out_channels}, brick);
+  std::vector<std::vector<TapRun>> runs;
+  for (const RowTable& table : tables)
+    runs.push_back(list_taps(axes_, input_, table, joins_taps_));
   float padded_bias[kMaxTileVectors * 64];
+  std::vector<TileSegment> segments;
   for (int64_t b = blocks * chunk / chunks_; b < blocks * (chunk + 1) / chunks_; ++b) {
     const Block& block = blocks_[static_cast<std::size_t>(b)];
     TileJob job;
@@ -214,16 +233,16 @@ void Correlation::run(int64_t task, const float* x, const float* packed, const f
             j < block.count ? bias[group * columns_ + (block.first + j) % columns_] : 0.0f;
       job.bias = padded_bias;
     }
-    for (const RowTable* table : {&rows.inside, &rows.edge, &rows.cut_short}) {
-      const Segments& segments = table->per_tap ? tap_segments_ : segments_;
-      job.columns = std::min(block.count, table->fold * columns_ - block.first);
-      if (job.columns <= 0 || table->output.empty()) continue;
-      std::vector<TileSegment> placed(segments.list);
-      for (TileSegment& segment : placed) segment.b *= job.b_step;
-      job.segments = placed.data();
-      job.segment_count = static_cast<int64_t>(placed.size());
-      job.depth = segments.depth;
-      run_tiles(*table, kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
+    for (std::size_t t = 0; t < tables.size(); ++t) {
+      job.columns = std::min(block.count, tables[t].fold * columns_ - block.first);
+      if (job.columns <= 0) continue;
+      segments.clear();
+      for (const TapRun& run : runs[t])
+        segments.push_back({run.a, run.first * depth_ * job.b_step});
+      job.segments = segments.data();
+      job.segment_count = static_cast<int64_t>(segments.size());
+      job.depth = segments.empty() ? 0 : runs[t].front().count * depth_;
+      run_tiles(tables[t], kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
     }
   }
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "convkit/base/checked.h"
@@ -6,6 +7,7 @@
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_brick.h"
 #include "convkit/kernels/conv_direct.h"
+#include "convkit/kernels/conv_rows.h"
 #include "convkit/kernels/conv_tile.h"
 
 // Backward-weight of the direct engine: dw is a matrix of out_channels × (taps · channels) whose
@@ -14,25 +16,33 @@ namespace convkit::kernels {
 namespace {
 
 constexpr int64_t kWantedTasks = 32;
-// Positions whose x and dy stay in the second-level cache while every tile of dw visits them.
-constexpr int64_t kBrickPositions = 224;
-constexpr int64_t kScratchLimit = 64 * 1024;  // floats
+// Positions of a brick: dw is read and written once per brick, while a panel of two vectors for each
+// position stays in the second-level cache.
+constexpr int64_t kBrickPositions = 384;
+constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 // A slice of positions with a dw of its own must be long enough to pay for summing these dw.
 constexpr int64_t kSlicePositions = 784;
 constexpr int64_t kMostSlices = 32;
 constexpr int64_t kPartialLimit = int64_t{1} << 22;  // floats, over all slices
+// Cycles, measured: what a tile costs beyond its multiply-adds, to pack a position of a panel, and
+// to turn an element of dw.
+constexpr double kTileCost = 1.0;
+constexpr double kPackCost = 5.0;
+constexpr double kTurnCost = 1.5;
 
-// Which side of the product goes down the rows of a tile. Rows are single numbers, columns come in
-// vectors: the side that fills vectors better becomes the columns.
+// Which side of the product goes down the rows of a tile. Rows are single numbers; columns come in
+// vectors, packed into panels. Columns of taps leave dw as it is stored, columns of outputs leave
+// it turned.
 enum class RowSide { taps, outputs };
 
-// Columns [first, first + count) of the column side; `input` is where they lie in a brick of that
-// side.
+// Columns [first, first + count) of the column side. Taps: of the tap `tap` (its place in the
+// kernel), or of several taps that lie side by side in the copy of the input.
 struct Block {
   int64_t first;
   int64_t count;
   int vectors;
-  int64_t input;
+  int64_t channel;
+  Extents tap;
 };
 
 class WeightGradient {
@@ -48,13 +58,17 @@ class WeightGradient {
  private:
   void plan_sides();
   void plan_cut();
-  std::vector<Block> tap_blocks() const;
+  void plan_tasks();
+  std::vector<Block> tap_blocks(bool joined) const;
   std::vector<Block> output_blocks() const;
   double cost(int64_t rows, const std::vector<Block>& blocks) const;
-  void list_lines(const Brick& brick, bool packed, int64_t width,
-                  std::vector<TileSegment>& segments) const;
-  void pack_columns(const float* dy, const Brick& brick, int64_t first, const Block& block,
-                    float* to) const;
+  int64_t position(const Brick& brick, int64_t n, int64_t d, int64_t h) const {
+    const int64_t plane = (brick.first[0] + n) * g_.out[0] + brick.first[1] + d;
+    return (plane * g_.out[1] + brick.first[2] + h) * g_.out[2] + brick.first[3];
+  }
+  void list_segments(const Brick& brick, int64_t width, std::vector<TileSegment>& segments) const;
+  void pack_outputs(const float* dy, const Brick& brick, const Block& block, float* panel) const;
+  void pack_taps(const float* x, const Brick& brick, const Block& block, float* panel) const;
 
   ConvGeometry g_;
   const TileKernels& kernels_;
@@ -63,9 +77,9 @@ class WeightGradient {
   std::vector<int64_t> row_offset_;  // in the input of the row side
   std::vector<int64_t> c_offset_;
   std::vector<Block> blocks_;
+  std::array<InputAxis, kAxes> axes_;
   BrickInput input_;
   BrickCut cut_;
-  int merged_axes_ = 0;  // how many of H, D, N continue W without a gap in x and dy
   int64_t slices_ = 1;
   int64_t block_chunks_ = 1;
   int64_t row_chunks_ = 1;
@@ -77,26 +91,29 @@ class WeightGradient {
 
 WeightGradient::WeightGradient(const ConvGeometry& g) : g_(g), kernels_(tile_kernels()) {
   k_ = g.kernel[0] * g.kernel[1] * g.kernel[2] * g.group_in();
+  for (int axis = 0; axis < kAxes; ++axis)
+    axes_[axis] = {.size = g_.in[axis],
+                   .rows = g_.out[axis],
+                   .start = -g_.pad_lo[axis],
+                   .step = g_.stride[axis],
+                   .low = 0,
+                   .high = (g_.kernel[axis] - 1) * g_.dilation[axis]};
   plan_sides();
   plan_cut();
+  plan_tasks();
 }
 
-// Vectors of dw's columns when these are taps · channels: runs that lie side by side in the input.
-std::vector<Block> WeightGradient::tap_blocks() const {
-  const bool join = g_.dilation[2] == 1 && input_.dense();
-  const int64_t run = join ? g_.kernel[2] * g_.group_in() : g_.group_in();
+// Blocks of at most two vectors, tap by tap, or over runs of taps along W.
+std::vector<Block> WeightGradient::tap_blocks(bool joined) const {
+  const int64_t run = joined ? g_.kernel[2] * g_.group_in() : g_.group_in();
   std::vector<Block> blocks;
   for (int64_t start = 0; start < k_; start += run) {
     const int64_t tap = start / g_.group_in();
-    const int64_t kw = tap % g_.kernel[2];
-    const int64_t kh = tap / g_.kernel[2] % g_.kernel[1];
-    const int64_t kd = tap / g_.kernel[2] / g_.kernel[1];
-    const int64_t place = kd * g_.dilation[0] * input_.offset_stride(0) +
-                          kh * g_.dilation[1] * input_.offset_stride(1) +
-                          kw * g_.dilation[2] * input_.offset_stride(2);
+    const Extents at = {tap / g_.kernel[2] / g_.kernel[1], tap / g_.kernel[2] % g_.kernel[1],
+                        tap % g_.kernel[2]};
     for (int64_t i = 0; i < run; i += blocks.back().count) {
       const int vectors = run - i > kernels_.lanes ? 2 : 1;
-      blocks.push_back({start + i, std::min(run - i, vectors * kernels_.lanes), vectors, place + i});
+      blocks.push_back({start + i, std::min(run - i, vectors * kernels_.lanes), vectors, i, at});
     }
   }
   return blocks;
@@ -106,70 +123,60 @@ std::vector<Block> WeightGradient::output_blocks() const {
   std::vector<Block> blocks;
   for (int64_t i = 0; i < g_.group_out(); i += blocks.back().count) {
     const int vectors = g_.group_out() - i > kernels_.lanes ? 2 : 1;
-    blocks.push_back({i, std::min(g_.group_out() - i, vectors * kernels_.lanes), vectors, i});
+    blocks.push_back({i, std::min(g_.group_out() - i, vectors * kernels_.lanes), vectors, i, {}});
   }
   return blocks;
 }
 
-// Vector instructions per position, with what a tile costs beyond them.
+// Cycles per position.
 double WeightGradient::cost(int64_t rows, const std::vector<Block>& blocks) const {
+  constexpr double kLatency = 4.0;  // a tile with fewer sums than this waits for them
   double total = 0.0;
   for (const Block& block : blocks) {
     const int64_t tiles = ceil_div(rows, kernels_.max_rows[block.vectors]);
-    const double per_tile = static_cast<double>(rows * block.vectors) / static_cast<double>(tiles);
-    constexpr double kLatencyBound = 4.0;
-    total += static_cast<double>(tiles) * (std::max(kLatencyBound, per_tile) + 1.0);
+    const double sums = static_cast<double>(rows * block.vectors) / static_cast<double>(tiles);
+    total += kPackCost + static_cast<double>(tiles) * (std::max(kLatency, sums) + kTileCost);
   }
   return total;
 }
 
 void WeightGradient::plan_sides() {
-  std::array<InputAxis, kAxes> axes;
-  for (int axis = 0; axis < kAxes; ++axis)
-    axes[axis] = {.size = g_.in[axis], .rows = g_.out[axis], .start = -g_.pad_lo[axis],
-                  .step = g_.stride[axis], .low = 0,
-                  .high = (g_.kernel[axis] - 1) * g_.dilation[axis]};
-  const bool few = g_.group_in() % kernels_.lanes != 0;
-  input_ = BrickInput(axes, g_.in_channels, g_.group_in(),
-                      g_.groups > 1 && few ? BrickInput::Copy::always : BrickInput::Copy::for_edges);
-  const double taps_as_rows = cost(k_, output_blocks());
-  const double outputs_as_rows = cost(g_.group_out(), tap_blocks());
-  row_side_ = taps_as_rows < outputs_as_rows ? RowSide::taps : RowSide::outputs;
-  // Vectors read whole from the last run of channels may reach beyond the tensor.
-  if (row_side_ == RowSide::outputs && !input_.copies() && few)
-    input_ = BrickInput(axes, g_.in_channels, g_.group_in(), BrickInput::Copy::always);
+  const int64_t positions = g_.batch * g_.out[0] * g_.out[1] * g_.out[2];
+  const auto slice = static_cast<double>(std::clamp<int64_t>(positions, 1, kSlicePositions));
+  // Taps along W that follow each other in memory fill vectors where channels alone do not.
+  const bool joined = g_.dilation[2] == 1 && g_.group_in() % (2 * kernels_.lanes) != 0;
+  const std::vector<Block> taps = tap_blocks(joined);
+  const std::vector<Block> outputs = output_blocks();
+  const double turn = kTurnCost * static_cast<double>(k_ * g_.group_out()) / slice;
+  row_side_ =
+      cost(k_, outputs) + turn < cost(g_.group_out(), taps) ? RowSide::taps : RowSide::outputs;
+  blocks_ = row_side_ == RowSide::taps ? outputs : taps;
+  const bool copy = row_side_ == RowSide::taps || joined;
+  const bool apart = joined && g_.groups > 1;
+  input_ = BrickInput(axes_, g_.in_channels, g_.group_in(),
+                      apart  ? BrickInput::Copy::always
+                      : copy ? BrickInput::Copy::for_edges
+                             : BrickInput::Copy::never);
 }
 
 void WeightGradient::plan_cut() {
   const std::array<int64_t, 4> positions = {g_.batch, g_.out[0], g_.out[1], g_.out[2]};
-  const int64_t total = positions[0] * positions[1] * positions[2] * positions[3];
   for (int64_t wanted = kBrickPositions;; wanted /= 2) {
     cut_ = BrickCut(positions, wanted);
     input_.set_brick_size(cut_.size());
     if (input_.scratch_floats() <= kScratchLimit || wanted <= 28) break;
   }
-  int64_t line = g_.out[2];
-  merged_axes_ = 0;
-  while (merged_axes_ < 2 && cut_.size()[3 - merged_axes_] == positions[3 - merged_axes_] &&
-         input_.row_stride(1 - merged_axes_) == line * input_.row_stride(2)) {
-    line *= g_.out[1 - merged_axes_];
-    ++merged_axes_;
-  }
-
-  blocks_ = row_side_ == RowSide::taps ? output_blocks() : tap_blocks();
   if (row_side_ == RowSide::taps) {
-    const int64_t last_width = blocks_.back().vectors * kernels_.lanes;
-    partial_pitch_ = blocks_.back().first + last_width;
+    partial_pitch_ = blocks_.back().first + blocks_.back().vectors * kernels_.lanes;
     partial_size_ = k_ * partial_pitch_;
-    int64_t k_row = 0;
     for (int64_t kd = 0; kd < g_.kernel[0]; ++kd)
       for (int64_t kh = 0; kh < g_.kernel[1]; ++kh)
         for (int64_t kw = 0; kw < g_.kernel[2]; ++kw)
           for (int64_t c = 0; c < g_.group_in(); ++c) {
+            c_offset_.push_back(static_cast<int64_t>(c_offset_.size()) * partial_pitch_);
             row_offset_.push_back(kd * g_.dilation[0] * input_.offset_stride(0) +
                                   kh * g_.dilation[1] * input_.offset_stride(1) +
                                   kw * g_.dilation[2] * input_.offset_stride(2) + c);
-            c_offset_.push_back(k_row++ * partial_pitch_);
           }
   } else {
     partial_pitch_ = k_;
@@ -179,7 +186,10 @@ void WeightGradient::plan_cut() {
       c_offset_.push_back(co * partial_pitch_);
     }
   }
+}
 
+void WeightGradient::plan_tasks() {
+  const int64_t total = g_.batch * g_.out[0] * g_.out[1] * g_.out[2];
   const int64_t affordable = std::max<int64_t>(1, kPartialLimit / (g_.groups * partial_size_));
   slices_ = std::clamp<int64_t>(total / kSlicePositions, 1, std::min(kMostSlices, affordable));
   slices_ = std::min(slices_, cut_.bricks());
@@ -190,48 +200,85 @@ void WeightGradient::plan_cut() {
   block_chunks_ = std::min(wanted, blocks);
   block_chunks_ = ceil_div(blocks, ceil_div(blocks, block_chunks_));
   row_chunks_ = std::clamp<int64_t>(ceil_div(wanted, block_chunks_), 1,
-                                    ceil_div(rows, 3 * kMaxTileRows));
+                                    ceil_div(rows, 4 * kMaxTileRows));
   sum_chunks_ = ceil_div(row_side_ == RowSide::taps ? k_ : g_.group_out(), 64);
 }
 
-// The runs of positions whose x and dy both lie at equal steps.
-void WeightGradient::list_lines(const Brick& brick, bool packed, int64_t width,
-                                std::vector<TileSegment>& segments) const {
+// Runs of positions that lie at equal steps on the row side; the panel has all positions in order.
+void WeightGradient::list_segments(const Brick& brick, int64_t width,
+                                   std::vector<TileSegment>& segments) const {
   segments.clear();
-  const int64_t dy_step = packed ? width : g_.out_channels;
   const std::array<int64_t, 4>& n = brick.count;
-  const int64_t lines_h = merged_axes_ >= 1 ? 1 : n[2];
-  const int64_t lines_d = merged_axes_ >= 2 ? 1 : n[1];
-  int64_t place = 0;  // in the packed dy
-  const int64_t run = n[3] * (n[2] / lines_h) * (n[1] / lines_d);
+  int64_t run = n[3];
+  bool joined = n[3] == g_.out[2];
+  for (int axis = 2; axis >= 0; --axis) {
+    if (row_side_ == RowSide::taps && axis > 0)
+      joined = joined && input_.row_stride(axis - 1) == run * input_.row_stride(2);
+    if (row_side_ == RowSide::taps && axis == 0)
+      joined = joined && input_.batch_stride() == run * input_.row_stride(2);
+    if (!joined) break;
+    run *= n[axis];
+    joined = axis == 0 || n[axis] == g_.out[axis - 1];
+  }
+  int64_t place = 0;
   for (int64_t b = 0; b < n[0]; ++b)
-    for (int64_t d = 0; d < lines_d; ++d)
-      for (int64_t h = 0; h < lines_h; ++h) {
-        const int64_t in_x =
-            b * input_.batch_stride() + d * input_.row_stride(0) + h * input_.row_stride(1);
-        const int64_t in_dy = packed ? place : ((b * g_.out[0] + d) * g_.out[1] + h) * g_.out[2];
-        place += run;
-        if (row_side_ == RowSide::taps)
-          segments.push_back({in_x, in_dy * dy_step});
-        else
-          segments.push_back({in_dy * dy_step, in_x});
+    for (int64_t d = 0; d < n[1]; ++d)
+      for (int64_t h = 0; h < n[2]; ++h, place += n[3]) {
+        if (place % run != 0) continue;
+        const int64_t a = row_side_ == RowSide::taps
+                              ? b * input_.batch_stride() + d * input_.row_stride(0) +
+                                    h * input_.row_stride(1)
+                              : (position(brick, b, d, h) - position(brick, 0, 0, 0)) *
+                                    g_.out_channels;
+        segments.push_back({a, place * width});
       }
 }
 
-// Copies a block's columns of dy, positions one after the other, with zeros up to whole vectors.
-void WeightGradient::pack_columns(const float* dy, const Brick& brick, int64_t first,
-                                  const Block& block, float* to) const {
+void WeightGradient::pack_outputs(const float* dy, const Brick& brick, const Block& block,
+                                  float* panel) const {
   const int64_t width = block.vectors * kernels_.lanes;
   for (int64_t b = 0; b < brick.count[0]; ++b)
     for (int64_t d = 0; d < brick.count[1]; ++d)
-      for (int64_t h = 0; h < brick.count[2]; ++h) {
-        const float* from =
-            dy + first + block.first +
-            (((b * g_.out[0] + d) * g_.out[1] + h) * g_.out[2]) * g_.out_channels;
-        for (int64_t i = 0; i < brick.count[3]; ++i, from += g_.out_channels, to += width) {
-          std::copy_n(from, block.count, to);
-          std::fill_n(to + block.count, width - block.count, 0.0f);
-        }
+      for (int64_t h = 0; h < brick.count[2]; ++h, panel += brick.count[3] * width)
+        kernels_.pack_rows(dy + position(brick, b, d, h) * g_.out_channels + block.first,
+                           g_.out_channels, brick.count[3], block.count, panel, width);
+}
+
+// `x` is the brick's base. Where nothing was copied, positions outside of the tensor give zeros.
+void WeightGradient::pack_taps(const float* x, const Brick& brick, const Block& block,
+                               float* panel) const {
+  const int64_t width = block.vectors * kernels_.lanes;
+  const int64_t count = brick.count[3];
+  Extents shift;
+  for (int axis = 0; axis < kAxes; ++axis) shift[axis] = block.tap[axis] * g_.dilation[axis];
+  const float* const first = x + block.channel + shift[0] * input_.offset_stride(0) +
+                             shift[1] * input_.offset_stride(1) +
+                             shift[2] * input_.offset_stride(2);
+  const auto in_at = [&](int axis, int64_t i) {
+    return axes_[axis].start + (brick.first[static_cast<std::size_t>(axis) + 1] + i) *
+                                   axes_[axis].step + shift[axis];
+  };
+  // Positions [begin, end) of a line read the tensor.
+  int64_t begin = 0;
+  int64_t end = count;
+  if (!input_.copies()) {
+    while (begin < end && !input_.inside(2, in_at(2, begin))) ++begin;
+    while (begin < end && !input_.inside(2, in_at(2, end - 1))) --end;
+  }
+  for (int64_t b = 0; b < brick.count[0]; ++b)
+    for (int64_t d = 0; d < brick.count[1]; ++d)
+      for (int64_t h = 0; h < brick.count[2]; ++h, panel += count * width) {
+        const bool inside = input_.copies() || (input_.inside(0, in_at(0, d)) &&
+                                                input_.inside(1, in_at(1, h)) && begin < end);
+        const int64_t from = inside ? begin : count;
+        const int64_t to = inside ? end : count;
+        std::fill(panel, panel + from * width, 0.0f);
+        std::fill(panel + to * width, panel + count * width, 0.0f);
+        if (from < to)
+          kernels_.pack_rows(first + b * input_.batch_stride() + d * input_.row_stride(0) +
+                                 h * input_.row_stride(1) + from * input_.row_stride(2),
+                             input_.row_stride(2), to - from, block.count, panel + from * width,
+                             width);
       }
 }
 
@@ -244,65 +291,52 @@ void WeightGradient::run(int64_t task, const float* x, const float* dy, float* p
   const auto rows = static_cast<int64_t>(row_offset_.size());
   const auto blocks = static_cast<int64_t>(blocks_.size());
   const int64_t row_begin = rows * row_chunk / row_chunks_;
-  const int64_t row_count = rows * (row_chunk + 1) / row_chunks_ - row_begin;
+  const int64_t row_end = rows * (row_chunk + 1) / row_chunks_;
   float* const c = writes_dw_ ? dw + group * partial_size_
                               : partial + (group * slices_ + slice) * partial_size_;
+  const std::array<int64_t, 4>& size = cut_.size();
   Buffer<float> scratch(static_cast<std::size_t>(input_.scratch_floats()));
-  Buffer<float> columns;
-  std::vector<const float*> row_pointers(static_cast<std::size_t>(row_count));
+  Buffer<float> panel(static_cast<std::size_t>(size[0] * size[1] * size[2] * size[3] *
+                                               kMaxTileVectors * kernels_.lanes));
   std::vector<TileSegment> segments;
+  RowTable table;
+  table.input.resize(static_cast<std::size_t>(row_end - row_begin));
+  table.output.assign(c_offset_.begin() + row_begin, c_offset_.begin() + row_end);
   const int64_t first_brick = cut_.bricks() * slice / slices_;
   const int64_t end_brick = cut_.bricks() * (slice + 1) / slices_;
   for (int64_t index = first_brick; index < end_brick; ++index) {
     const Brick brick = cut_.brick(index);
-    const float* const in = input_.base(x, brick, {group * g_.group_in(), g_.group_in()}, scratch.data());
-    const int64_t position =
-        ((brick.first[0] * g_.out[0] + brick.first[1]) * g_.out[1] + brick.first[2]) * g_.out[2] +
-        brick.first[3];
-    const float* const slopes = dy + position * g_.out_channels;
-    const int64_t first_output = group * g_.group_out();
-    const float* const row_base = row_side_ == RowSide::taps ? in : slopes + first_output;
-    for (int64_t r = 0; r < row_count; ++r)
-      row_pointers[static_cast<std::size_t>(r)] =
-          row_base + row_offset_[static_cast<std::size_t>(row_begin + r)];
+    const float* const in =
+        input_.base(x, brick, {group * g_.group_in(), g_.group_in()}, scratch.data());
+    const float* const slopes = dy + group * g_.group_out();
+    const float* const row_base =
+        row_side_ == RowSide::taps ? in : slopes + position(brick, 0, 0, 0) * g_.out_channels;
+    for (int64_t r = row_begin; r < row_end; ++r)
+      table.input[static_cast<std::size_t>(r - row_begin)] =
+          row_base + row_offset_[static_cast<std::size_t>(r)];
     for (int64_t b = blocks * block_chunk / block_chunks_;
          b < blocks * (block_chunk + 1) / block_chunks_; ++b) {
       const Block& block = blocks_[static_cast<std::size_t>(b)];
       const int64_t width = block.vectors * kernels_.lanes;
-      const bool pack = row_side_ == RowSide::taps && block.count < width;
-      list_lines(brick, pack, width, segments);
+      list_segments(brick, width, segments);
       TileJob job;
       job.segments = segments.data();
       job.segment_count = static_cast<int64_t>(segments.size());
       job.depth = brick.rows() / job.segment_count;
       if (row_side_ == RowSide::taps) {
-        if (pack) {
-          if (columns.size() == 0)
-            columns = Buffer<float>(static_cast<std::size_t>(
-                cut_.size()[0] * cut_.size()[1] * cut_.size()[2] * cut_.size()[3] *
-                kMaxTileVectors * kernels_.lanes));
-          pack_columns(slopes, brick, first_output, block, columns.data());
-        }
+        pack_outputs(slopes, brick, block, panel.data());
         job.a_step = input_.row_stride(2);
-        job.b = pack ? columns.data() : slopes + first_output + block.first;
-        job.b_step = pack ? width : g_.out_channels;
         job.columns = width;
       } else {
+        pack_taps(in, brick, block, panel.data());
         job.a_step = g_.out_channels;
-        job.b = in + block.input;
-        job.b_step = input_.row_stride(2);
         job.columns = block.count;
       }
+      job.b = panel.data();
+      job.b_step = width;
       job.c = c + block.first;
       job.accumulate = index > first_brick;
-      const int64_t tiles = ceil_div(row_count, kernels_.max_rows[block.vectors]);
-      for (int64_t tile = 0; tile < tiles; ++tile) {
-        const int64_t begin = row_count * tile / tiles;
-        const int64_t end = row_count * (tile + 1) / tiles;
-        job.rows = row_pointers.data() + begin;
-        job.c_offset = c_offset_.data() + row_begin + begin;
-        kernels_.run[block.vectors][end - begin](job);
-      }
+      run_tiles(table, kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
     }
   }
 }
@@ -327,8 +361,8 @@ void WeightGradient::sum(int64_t task, const float* partial, float* dw) const {
     }
   }
   if (turn)
-    kernels_.transpose(slices_ > 1 ? sums : from, partial_pitch_, count, g_.group_out(),
-                       to + begin, k_);
+    kernels_.transpose(slices_ > 1 ? sums : from, partial_pitch_, count, g_.group_out(), to + begin,
+                       k_);
 }
 
 }  // namespace

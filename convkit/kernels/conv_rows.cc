@@ -1,95 +1,183 @@
 #include "convkit/kernels/conv_rows.h"
 
+#include <algorithm>
+
 #include "convkit/base/checked.h"
 
 namespace convkit::kernels {
 namespace {
 
-// A row with taps outside of the input: its coordinate at offset 0 and its place in memory there.
-struct EdgeRow {
-  Extents at;
-  const float* place;
+// Fewer rows than this run faster in a common tile with zeros than in a short one of their own.
+constexpr int64_t kFewestRowsOfAKind = 7;
+
+// Rows [first, first + count) of the brick along one axis that see the same taps.
+struct AxisKind {
+  int64_t first;
+  int64_t count;
+  TapRange taps;
+  int64_t fold;
 };
 
-// Fills table.input with a pointer per tap and row.
-void point_to_taps(const RowContext& context, const std::vector<EdgeRow>& rows, RowTable& table) {
-  const std::array<AxisLattice, kAxes>& axes = context.axes;
-  table.per_tap = true;
-  table.input.reserve(rows.size() * axes[0].offsets.size() * axes[1].offsets.size() *
-                      axes[2].offsets.size());
-  const BrickInput& input = context.input;
-  for (const int64_t d : axes[0].offsets)
-    for (const int64_t h : axes[1].offsets)
-      for (const int64_t w : axes[2].offsets) {
-        const int64_t shift = (d - input.low(0)) * input.offset_stride(0) +
-                              (h - input.low(1)) * input.offset_stride(1) +
-                              (w - input.low(2)) * input.offset_stride(2);
-        for (const EdgeRow& row : rows) {
-          const bool inside = input.inside(0, row.at[0] + d) && input.inside(1, row.at[1] + h) &&
-                              input.inside(2, row.at[2] + w);
-          table.input.push_back(inside ? row.place + shift : context.zeros);
-        }
+struct Place {
+  Extents at;  // input coordinate at offset 0
+  const float* input;
+};
+
+class Lister {
+ public:
+  Lister(const RowContext& context, const Brick& brick) : context_(context), brick_(brick) {}
+
+  std::vector<RowTable> list() {
+    std::array<std::vector<AxisKind>, kAxes> kinds;
+    for (int axis = 0; axis < kAxes; ++axis) kinds[axis] = kinds_along(axis);
+    for (const AxisKind& d : kinds[0])
+      for (const AxisKind& h : kinds[1])
+        for (const AxisKind& w : kinds[2]) add({d, h, w});
+    add_leftovers();
+    return std::move(tables_);
+  }
+
+ private:
+  bool whole(int axis, const TapRange& taps) const {
+    return taps.last - taps.first == static_cast<int64_t>(context_.axes[axis].offsets.size());
+  }
+
+  std::vector<AxisKind> kinds_along(int axis) const {
+    const AxisLattice& lattice = context_.axes[axis];
+    const std::vector<int64_t>& offsets = lattice.offsets;
+    const int64_t first_row = brick_.first[static_cast<std::size_t>(axis) + 1];
+    const int64_t count = brick_.count[static_cast<std::size_t>(axis) + 1];
+    std::vector<AxisKind> kinds;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t row = first_row + i;
+      TapRange taps = {0, static_cast<int64_t>(offsets.size())};
+      if (!context_.input.covers_edges()) {
+        const int64_t at = lattice.in_start + row * lattice.in_step;
+        while (taps.first < taps.last &&
+               !context_.input.inside(axis, at + offsets[static_cast<std::size_t>(taps.first)]))
+          ++taps.first;
+        while (taps.first < taps.last &&
+               !context_.input.inside(axis, at + offsets[static_cast<std::size_t>(taps.last - 1)]))
+          --taps.last;
+        if (taps.first == taps.last) taps = {0, 0};
       }
-}
+      const int64_t out = lattice.out_start + row * lattice.out_step;
+      const int64_t fold = std::min(lattice.fold, lattice.out_end - out);
+      if (!kinds.empty() && kinds.back().taps.first == taps.first &&
+          kinds.back().taps.last == taps.last && kinds.back().fold == fold)
+        ++kinds.back().count;
+      else
+        kinds.push_back({i, 1, taps, fold});
+    }
+    return kinds;
+  }
+
+  void add(const std::array<AxisKind, kAxes>& kinds) {
+    const auto& axes = context_.axes;
+    const BrickInput& input = context_.input;
+    const int64_t rows = brick_.count[0] * kinds[0].count * kinds[1].count * kinds[2].count;
+    const bool inside = whole(0, kinds[0].taps) && whole(1, kinds[1].taps) &&
+                        whole(2, kinds[2].taps);
+    const bool own = inside || kinds[2].fold < axes[2].fold || rows >= kFewestRowsOfAKind;
+    RowTable& table = own ? tables_.emplace_back() : leftovers_;
+    if (own) {
+      table.fold = kinds[2].fold;
+      for (int axis = 0; axis < kAxes; ++axis) table.taps[axis] = kinds[axis].taps;
+      table.input.resize(static_cast<std::size_t>(rows));
+    }
+    const std::size_t before = table.output.size();
+    table.output.resize(before + static_cast<std::size_t>(rows));
+    const float** inputs = table.input.data();
+    int64_t* outputs = table.output.data() + before;
+    const int64_t in_step = input.row_stride(2);
+    const int64_t out_step = axes[2].out_step * context_.out_channels;
+    const int64_t count = kinds[2].count;
+    for (int64_t n = 0; n < brick_.count[0]; ++n)
+      for (int64_t i = kinds[0].first; i < kinds[0].first + kinds[0].count; ++i)
+        for (int64_t j = kinds[1].first; j < kinds[1].first + kinds[1].count; ++j) {
+          const int64_t d = brick_.first[1] + i;
+          const int64_t h = brick_.first[2] + j;
+          const int64_t w = brick_.first[3] + kinds[2].first;
+          const float* const from = context_.base + n * input.batch_stride() +
+                                    i * input.row_stride(0) + j * input.row_stride(1) +
+                                    kinds[2].first * in_step;
+          const int64_t plane = (brick_.first[0] + n) * context_.out[0] + out_at(0, d);
+          const int64_t line = plane * context_.out[1] + out_at(1, h);
+          const int64_t to = (line * context_.out[2] + out_at(2, w)) * context_.out_channels;
+          for (int64_t k = 0; k < count; ++k) *outputs++ = to + k * out_step;
+          if (own)
+            for (int64_t k = 0; k < count; ++k) *inputs++ = from + k * in_step;
+          else
+            for (int64_t k = 0; k < count; ++k)
+              places_.push_back({{in_at(0, d), in_at(1, h), in_at(2, w + k)}, from + k * in_step});
+        }
+  }
+
+  void add_leftovers() {
+    if (places_.empty()) return;
+    const auto& axes = context_.axes;
+    const BrickInput& input = context_.input;
+    leftovers_.per_tap = true;
+    leftovers_.fold = axes[2].fold;
+    for (int axis = 0; axis < kAxes; ++axis)
+      leftovers_.taps[axis] = {0, static_cast<int64_t>(axes[axis].offsets.size())};
+    leftovers_.input.reserve(places_.size() * axes[0].offsets.size() * axes[1].offsets.size() *
+                             axes[2].offsets.size());
+    for (const int64_t d : axes[0].offsets)
+      for (const int64_t h : axes[1].offsets)
+        for (const int64_t w : axes[2].offsets) {
+          const int64_t shift = (d - input.low(0)) * input.offset_stride(0) +
+                                (h - input.low(1)) * input.offset_stride(1) +
+                                (w - input.low(2)) * input.offset_stride(2);
+          for (const Place& place : places_) {
+            const bool inside = input.inside(0, place.at[0] + d) &&
+                                input.inside(1, place.at[1] + h) &&
+                                input.inside(2, place.at[2] + w);
+            leftovers_.input.push_back(inside ? place.input + shift : context_.zeros);
+          }
+        }
+    tables_.push_back(std::move(leftovers_));
+  }
+
+  int64_t out_at(int axis, int64_t row) const {
+    return context_.axes[axis].out_start + row * context_.axes[axis].out_step;
+  }
+  int64_t in_at(int axis, int64_t row) const {
+    return context_.axes[axis].in_start + row * context_.axes[axis].in_step;
+  }
+
+  const RowContext& context_;
+  const Brick& brick_;
+  std::vector<RowTable> tables_;
+  RowTable leftovers_;
+  std::vector<Place> places_;
+};
 
 }  // namespace
 
-BrickRows list_rows(const RowContext& context, const Brick& brick) {
-  const auto& axes = context.axes;
-  const BrickInput& input = context.input;
-  BrickRows rows;
-  rows.inside.input.reserve(static_cast<std::size_t>(brick.rows()));
-  rows.inside.output.reserve(static_cast<std::size_t>(brick.rows()));
-  rows.inside.fold = rows.edge.fold = axes[2].fold;
-  const auto out_at = [&](int axis, int64_t row) {
-    return axes[axis].out_start + row * axes[axis].out_step;
+std::vector<RowTable> list_rows(const RowContext& context, const Brick& brick) {
+  return Lister(context, brick).list();
+}
+
+std::vector<TapRun> list_taps(const std::array<AxisLattice, kAxes>& axes, const BrickInput& input,
+                              const RowTable& table, bool joined) {
+  const auto count_h = static_cast<int64_t>(axes[1].offsets.size());
+  const auto count_w = static_cast<int64_t>(axes[2].offsets.size());
+  const auto shift = [&](int axis, int64_t i) {
+    return (axes[axis].offsets[static_cast<std::size_t>(i)] - input.low(axis)) *
+           input.offset_stride(axis);
   };
-  const auto in_at = [&](int axis, int64_t row) {
-    return axes[axis].in_start + row * axes[axis].in_step;
-  };
-  const auto all_inside = [&](int axis, int64_t row) {
-    return input.copies() || axes[axis].offsets.empty() ||
-           (input.inside(axis, in_at(axis, row) + axes[axis].offsets.front()) &&
-            input.inside(axis, in_at(axis, row) + axes[axis].offsets.back()));
-  };
-  std::vector<EdgeRow> at_edge;
-  std::vector<EdgeRow> at_end;
-  for (int64_t n = 0; n < brick.count[0]; ++n)
-    for (int64_t i = 0; i < brick.count[1]; ++i) {
-      const int64_t d = brick.first[1] + i;
-      const int64_t plane = (brick.first[0] + n) * context.out[0] + out_at(0, d);
-      for (int64_t j = 0; j < brick.count[2]; ++j) {
-        const int64_t h = brick.first[2] + j;
-        const int64_t line = plane * context.out[1] + out_at(1, h);
-        const float* place = context.base + n * input.batch_stride() + i * input.row_stride(0) +
-                             j * input.row_stride(1);
-        const bool line_inside = all_inside(0, d) && all_inside(1, h);
-        for (int64_t k = 0; k < brick.count[3]; ++k, place += input.row_stride(2)) {
-          const int64_t w = brick.first[3] + k;
-          const int64_t out = out_at(2, w);
-          const int64_t to = (line * context.out[2] + out) * context.out_channels;
-          const EdgeRow row = {{in_at(0, d), in_at(1, h), in_at(2, w)}, place};
-          if (axes[2].out_end - out < axes[2].fold) {
-            rows.cut_short.fold = axes[2].out_end - out;
-            rows.cut_short.output.push_back(to);
-            at_end.push_back(row);
-          } else if (line_inside && all_inside(2, w)) {
-            rows.inside.input.push_back(place);
-            rows.inside.output.push_back(to);
-          } else {
-            rows.edge.output.push_back(to);
-            at_edge.push_back(row);
-          }
-        }
+  std::vector<TapRun> runs;
+  const auto& taps = table.taps;
+  const bool join = joined && !table.per_tap;
+  const int64_t step = join ? std::max<int64_t>(1, taps[2].last - taps[2].first) : 1;
+  for (int64_t d = taps[0].first; d < taps[0].last; ++d)
+    for (int64_t h = taps[1].first; h < taps[1].last; ++h)
+      for (int64_t w = taps[2].first; w < taps[2].last; w += step) {
+        const int64_t a = table.per_tap ? 0 : shift(0, d) + shift(1, h) + shift(2, w);
+        runs.push_back({a, (d * count_h + h) * count_w + w, step});
       }
-    }
-  if (input.copies()) {
-    for (const EdgeRow& row : at_end) rows.cut_short.input.push_back(row.place);
-  } else {
-    point_to_taps(context, at_edge, rows.edge);
-    point_to_taps(context, at_end, rows.cut_short);
-  }
-  return rows;
+  return runs;
 }
 
 std::array<InputAxis, kAxes> input_axes(const std::array<AxisLattice, kAxes>& axes,

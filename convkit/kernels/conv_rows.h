@@ -12,21 +12,21 @@
 /// kernels/.
 namespace convkit::kernels {
 
-/// Rows of one kind. `input` has one pointer per row or, if `per_tap`, [tap][row] of them.
-struct RowTable {
-  std::vector<const float*> input;
-  std::vector<int64_t> output;  ///< floats from the start of the output
-  int64_t fold = 1;             ///< outputs along W that each of these rows covers
-  bool per_tap = false;
+/// Indices [first, last) of the offsets of a lattice's axis.
+struct TapRange {
+  int64_t first = 0;
+  int64_t last = 0;
 };
 
-/// The rows of a brick. Those whose every tap lies inside the input (or a copy of it) share the
-/// offsets of the taps; those at an edge have a pointer per tap, to zeros where a tap is outside;
-/// those that cover fewer outputs than the lattice's fold are cut short, at the end of a line.
-struct BrickRows {
-  RowTable inside;
-  RowTable edge;
-  RowTable cut_short;
+/// Rows that see the same taps: those inside of the input all, those at an edge only the taps that
+/// do not fall outside, so that nothing is multiplied by zeros. Kinds of few rows would make short,
+/// slow tiles; they share one table with a pointer per tap and row, to zeros where a tap is outside.
+struct RowTable {
+  std::vector<const float*> input;  ///< one per row or, if per_tap, [tap][row]
+  std::vector<int64_t> output;      ///< floats from the start of the output
+  int64_t fold = 1;                 ///< outputs along W that each of these rows covers
+  std::array<TapRange, kAxes> taps;
+  bool per_tap = false;
 };
 
 /// What list_rows needs to know besides the brick.
@@ -39,7 +39,18 @@ struct RowContext {
   int64_t out_channels;
 };
 
-BrickRows list_rows(const RowContext& context, const Brick& brick);
+std::vector<RowTable> list_rows(const RowContext& context, const Brick& brick);
+
+/// The taps of `table` in the order of packed weights, as runs along W: `count` taps from the tap
+/// number `first` on, whose inputs begin `a` floats beyond the rows' pointers. All runs of a table
+/// are equally long; unless `joined` (or with a pointer per tap) each is one tap.
+struct TapRun {
+  int64_t a;
+  int64_t first;
+  int64_t count;
+};
+std::vector<TapRun> list_taps(const std::array<AxisLattice, kAxes>& axes, const BrickInput& input,
+                              const RowTable& table, bool joined);
 
 /// The lattices' axes as BrickInput wants them, for an input of `size`.
 std::array<InputAxis, kAxes> input_axes(const std::array<AxisLattice, kAxes>& axes,

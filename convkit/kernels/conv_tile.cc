@@ -65,19 +65,38 @@ HWY_INLINE void StoreFirst(Vector value, Floats d, float* to, int64_t count) {
 
 enum class Product { broadcast, elementwise, elementwise_tail };
 
+// Loops over a tile must vanish, or its sums would live in memory. The compilers leave loops of 14
+// as they are unless told otherwise.
+#if HWY_COMPILER_CLANG
+#define CONVKIT_UNROLL _Pragma("unroll")
+#else
+#define CONVKIT_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 template <int kRows, int kVectors, Product kProduct>
 void RunTile(const TileJob& job) {
   const Floats d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t columns = job.columns;
+  const bool whole_columns = columns == kVectors * lanes;
+  const int64_t* HWY_RESTRICT const c_offset = job.c_offset;
+  float* HWY_RESTRICT const c = job.c;
   Vector acc[kRows][kVectors];
-  if (job.accumulate) {
-    for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v)
-        acc[r][v] = LoadFirst(d, job.c + job.c_offset[r] + v * lanes, job.columns - v * lanes);
+  if (job.accumulate && whole_columns) {
+    CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+      const float* HWY_RESTRICT const from = c + c_offset[r];
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::LoadU(d, from + v * lanes);
+    }
+  } else if (job.accumulate) {
+    CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+      const float* HWY_RESTRICT const from = c + c_offset[r];
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
+          LoadFirst(d, from + v * lanes, columns - v * lanes);
+    }
   } else {
-    for (int v = 0; v < kVectors; ++v) {
+    CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) {
       const Vector start = job.bias != nullptr ? hn::LoadU(d, job.bias + v * lanes) : hn::Zero(d);
-      for (int r = 0; r < kRows; ++r) acc[r][v] = start;
+      CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) acc[r][v] = start;
     }
   }
   const float* const* HWY_RESTRICT rows = job.rows;
@@ -88,17 +107,18 @@ void RunTile(const TileJob& job) {
     const float* HWY_RESTRICT b = job.b + job.segments[s].b;
     for (int64_t k = 0; k < job.depth; ++k) {
       Vector column[kVectors];
-      for (int v = 0; v < kVectors; ++v) column[v] = hn::LoadU(d, b + v * lanes);
-      for (int r = 0; r < kRows; ++r) {
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) column[v] = hn::LoadU(d, b + v * lanes);
+      CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
         const float* HWY_RESTRICT const from = rows[r] + place;
         if constexpr (kProduct == Product::broadcast) {
           const Vector value = hn::Set(d, *from);
-          for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(value, column[v], acc[r][v]);
+          CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
+              hn::MulAdd(value, column[v], acc[r][v]);
         } else {
-          for (int v = 0; v < kVectors; ++v) {
+          CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) {
             const bool whole = kProduct == Product::elementwise || v < kVectors - 1;
             const Vector value = whole ? hn::LoadU(d, from + v * lanes)
-                                       : LoadFirst(d, from + v * lanes, job.columns - v * lanes);
+                                       : LoadFirst(d, from + v * lanes, columns - v * lanes);
             acc[r][v] = hn::MulAdd(value, column[v], acc[r][v]);
           }
         }
@@ -107,56 +127,79 @@ void RunTile(const TileJob& job) {
       b += b_step;
     }
   }
-  if (job.columns == kVectors * lanes) {
-    for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v)
-        hn::StoreU(acc[r][v], d, job.c + job.c_offset[r] + v * lanes);
+  if (whole_columns) {
+    CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+      float* HWY_RESTRICT const to = c + c_offset[r];
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) hn::StoreU(acc[r][v], d, to + v * lanes);
+    }
   } else {
-    for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v)
-        StoreFirst(acc[r][v], d, job.c + job.c_offset[r] + v * lanes, job.columns - v * lanes);
+    CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+      float* HWY_RESTRICT const to = c + c_offset[r];
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v)
+          StoreFirst(acc[r][v], d, to + v * lanes, columns - v * lanes);
+    }
   }
 }
 
+// Floats along `depth` at a time: enough that rows of `from` are read in runs of cache lines, few
+// enough that what is written meanwhile stays in the first-level cache.
+constexpr int64_t kTransposeDepth = 128;
+
 void Transpose(const float* from, int64_t from_step, int64_t columns, int64_t depth, float* to,
                int64_t to_step) {
-  int64_t j = 0;
+  for (int64_t start = 0; start < depth; start += kTransposeDepth) {
+    const int64_t end = std::min(depth, start + kTransposeDepth);
+    int64_t j = 0;
 #if HWY_TARGET != HWY_SCALAR
-  // Blocks of 4 × 4, and along `depth` first: whole cache lines of `from` are used at once.
-  const hn::FixedTag<float, 4> d4;
-  const hn::Repartition<double, decltype(d4)> d2;
-  for (; j + 4 <= columns; j += 4) {
-    const float* const row0 = from + j * from_step;
-    const float* const row1 = row0 + from_step;
-    const float* const row2 = row1 + from_step;
-    const float* const row3 = row2 + from_step;
-    int64_t k = 0;
-    for (; k + 4 <= depth; k += 4) {
-      const auto r0 = hn::LoadU(d4, row0 + k);
-      const auto r1 = hn::LoadU(d4, row1 + k);
-      const auto r2 = hn::LoadU(d4, row2 + k);
-      const auto r3 = hn::LoadU(d4, row3 + k);
-      const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d4, r0, r1));
-      const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d4, r2, r3));
-      const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d4, r0, r1));
-      const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d4, r2, r3));
-      float* const out = to + k * to_step + j;
-      hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, low01, low23)), d4, out);
-      hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, low01, low23)), d4, out + to_step);
-      hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, high01, high23)), d4, out + 2 * to_step);
-      hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, high01, high23)), d4, out + 3 * to_step);
+    const hn::FixedTag<float, 4> d4;
+    const hn::Repartition<double, decltype(d4)> d2;
+    for (; j + 4 <= columns; j += 4) {
+      const float* const row0 = from + j * from_step;
+      const float* const row1 = row0 + from_step;
+      const float* const row2 = row1 + from_step;
+      const float* const row3 = row2 + from_step;
+      int64_t k = start;
+      for (; k + 4 <= end; k += 4) {
+        const auto r0 = hn::LoadU(d4, row0 + k);
+        const auto r1 = hn::LoadU(d4, row1 + k);
+        const auto r2 = hn::LoadU(d4, row2 + k);
+        const auto r3 = hn::LoadU(d4, row3 + k);
+        const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d4, r0, r1));
+        const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d4, r2, r3));
+        const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d4, r0, r1));
+        const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d4, r2, r3));
+        float* const out = to + k * to_step + j;
+        hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, low01, low23)), d4, out);
+        hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, low01, low23)), d4, out + to_step);
+        hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, high01, high23)), d4, out + 2 * to_step);
+        hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, high01, high23)), d4, out + 3 * to_step);
+      }
+      for (; k < end; ++k) {
+        float* const out = to + k * to_step + j;
+        out[0] = row0[k];
+        out[1] = row1[k];
+        out[2] = row2[k];
+        out[3] = row3[k];
+      }
     }
-    for (; k < depth; ++k) {
-      float* const out = to + k * to_step + j;
-      out[0] = row0[k];
-      out[1] = row1[k];
-      out[2] = row2[k];
-      out[3] = row3[k];
-    }
-  }
 #endif
-  for (; j < columns; ++j)
-    for (int64_t k = 0; k < depth; ++k) to[k * to_step + j] = from[j * from_step + k];
+    for (; j < columns; ++j)
+      for (int64_t k = start; k < end; ++k) to[k * to_step + j] = from[j * from_step + k];
+  }
+}
+
+void PackRows(const float* from, int64_t from_step, int64_t rows, int64_t columns, float* to,
+              int64_t width) {
+  const Floats d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  if (columns == width) {
+    for (int64_t r = 0; r < rows; ++r, from += from_step, to += width)
+      for (int64_t j = 0; j < width; j += lanes) hn::StoreU(hn::LoadU(d, from + j), d, to + j);
+  } else {
+    for (int64_t r = 0; r < rows; ++r, from += from_step, to += width)
+      for (int64_t j = 0; j < width; j += lanes)
+        hn::StoreU(LoadFirst(d, from + j, columns - j), d, to + j);
+  }
 }
 
 // Reading less than whole vectors costs a mask, which the kernels for whole vectors do without.
@@ -186,6 +229,7 @@ const TileKernels* Kernels() {
     FillHeights<1>(filled, std::make_integer_sequence<int, kRowsForOneVector>());
     FillHeights<2>(filled, std::make_integer_sequence<int, kRowsForTwoVectors>());
     filled.transpose = Transpose;
+    filled.pack_rows = PackRows;
     return filled;
   }();
   return &kernels;

@@ -55,8 +55,12 @@ struct TileKernels {
   Run run[kMaxTileVectors + 1][kMaxTileRows + 1] = {};              ///< [vectors][rows]
   Run run_elementwise[kMaxTileVectors + 1][kMaxTileRows + 1] = {};  ///< [vectors][rows]
   /// to[k·to_step + j] = from[j·from_step + k] for j < columns, k < depth.
-  void (*transpose)(const float* from, int64_t from_step, int64_t columns, int64_t depth,
-                    float* to, int64_t to_step) = nullptr;
+  void (*transpose)(const float* from, int64_t from_step, int64_t columns, int64_t depth, float* to,
+                    int64_t to_step) = nullptr;
+  /// Rows of `columns` floats, from_step apart, side by side as rows of `width` floats (whole
+  /// vectors, at most kMaxTileVectors): zeros behind the columns.
+  void (*pack_rows)(const float* from, int64_t from_step, int64_t rows, int64_t columns, float* to,
+                    int64_t width) = nullptr;
 };
 
 /// Those of the instruction set in use (target.h).

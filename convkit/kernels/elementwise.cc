@@ -197,12 +197,10 @@ template <class T>
 void unary_backward(UnaryOp op, const UnaryParams& params, int64_t count, const T* saved,
                     const T* dy, T* dx) {
   parallel_ranges(count, kElementsPerTask, [&](int64_t begin, int64_t end) {
-    if constexpr (kIsFloat<T>)
-      HWY_DYNAMIC_DISPATCH(unary_backward_f32)
-      (op, params, end - begin, saved + begin, dy + begin, dx + begin);
-    else
-      HWY_STATIC_DISPATCH(unary_backward_f64)
-      (op, params, end - begin, saved + begin, dy + begin, dx + begin);
+    if constexpr (kIsFloat<T>) HWY_DYNAMIC_DISPATCH(unary_backward_f32)
+    (op, params, end - begin, saved + begin, dy + begin, dx + begin);
+    else HWY_STATIC_DISPATCH(unary_backward_f64)(op, params, end - begin, saved + begin, dy + begin,
+                                                 dx + begin);
   });
 }
 
@@ -288,11 +286,11 @@ void prelu_backward(int64_t rows, int64_t channels, const T* x, const T* w, cons
                   });
 }
 
-#define CONVKIT_INSTANTIATE_ELEMENTWISE(T)                                                   \
-  template void unary_forward(UnaryOp, const UnaryParams&, int64_t, const T*, T*);           \
+#define CONVKIT_INSTANTIATE_ELEMENTWISE(T)                                                    \
+  template void unary_forward(UnaryOp, const UnaryParams&, int64_t, const T*, T*);            \
   template void unary_backward(UnaryOp, const UnaryParams&, int64_t, const T*, const T*, T*); \
-  template void binary(BinaryOp, const Broadcast&, const T*, const T*, T*);                  \
-  template void prelu_forward(int64_t, int64_t, const T*, const T*, T*);                     \
+  template void binary(BinaryOp, const Broadcast&, const T*, const T*, T*);                   \
+  template void prelu_forward(int64_t, int64_t, const T*, const T*, T*);                      \
   template void prelu_backward(int64_t, int64_t, const T*, const T*, const T*, T*, T*);
 CONVKIT_INSTANTIATE_ELEMENTWISE(float)
 CONVKIT_INSTANTIATE_ELEMENTWISE(double)

@@ -12,14 +12,14 @@ namespace convkit::kernels {
 
 /// y = f(x). `a` and `b` are those of UnaryParams. Where a gradient has a kink, it is PyTorch's.
 enum class UnaryOp : uint8_t {
-  relu,         ///< max(x, 0); f' = 0 at 0
-  leaky_relu,   ///< x > 0 ? x : a·x
-  relu6,        ///< min(max(x, 0), 6); f' = 0 at 0 and 6
-  sigmoid,      ///< 1 / (1 + e^−x)
-  tanh,         ///< hyperbolic tangent
-  gelu,         ///< x·Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016)
-  gelu_tanh,    ///< x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) / 2, the approximation of the same paper
-  silu,         ///< x / (1 + e^−x)
+  relu,        ///< max(x, 0); f' = 0 at 0
+  leaky_relu,  ///< x > 0 ? x : a·x
+  relu6,       ///< min(max(x, 0), 6); f' = 0 at 0 and 6
+  sigmoid,     ///< 1 / (1 + e^−x)
+  tanh,        ///< hyperbolic tangent
+  gelu,        ///< x·Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016)
+  gelu_tanh,  ///< x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) / 2, the approximation of the same paper
+  silu,       ///< x / (1 + e^−x)
   hardswish,    ///< x·min(max(x + 3, 0), 6) / 6
   hardsigmoid,  ///< min(max(x + 3, 0), 6) / 6; f' = 0 at −3 and 3
   neg,          ///< −x
@@ -79,13 +79,13 @@ template <class T>
 CONVKIT_API void prelu_backward(int64_t rows, int64_t channels, const T* x, const T* w, const T* dy,
                                 T* dx, T* w_terms);
 
-#define CONVKIT_DECLARE_ELEMENTWISE(T)                                                             \
-  extern template CONVKIT_API void unary_forward(UnaryOp, const UnaryParams&, int64_t, const T*,   \
-                                                 T*);                                              \
-  extern template CONVKIT_API void unary_backward(UnaryOp, const UnaryParams&, int64_t, const T*,  \
-                                                  const T*, T*);                                   \
-  extern template CONVKIT_API void binary(BinaryOp, const Broadcast&, const T*, const T*, T*);     \
-  extern template CONVKIT_API void prelu_forward(int64_t, int64_t, const T*, const T*, T*);        \
+#define CONVKIT_DECLARE_ELEMENTWISE(T)                                                            \
+  extern template CONVKIT_API void unary_forward(UnaryOp, const UnaryParams&, int64_t, const T*,  \
+                                                 T*);                                             \
+  extern template CONVKIT_API void unary_backward(UnaryOp, const UnaryParams&, int64_t, const T*, \
+                                                  const T*, T*);                                  \
+  extern template CONVKIT_API void binary(BinaryOp, const Broadcast&, const T*, const T*, T*);    \
+  extern template CONVKIT_API void prelu_forward(int64_t, int64_t, const T*, const T*, T*);       \
   extern template CONVKIT_API void prelu_backward(int64_t, int64_t, const T*, const T*, const T*, \
                                                   T*, T*);
 CONVKIT_DECLARE_ELEMENTWISE(float)

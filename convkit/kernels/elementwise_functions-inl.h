@@ -14,11 +14,12 @@ namespace convkit::kernels {
 namespace HWY_NAMESPACE {
 
 // One row of the table: kernels::UnaryOp's name, the struct that computes it.
-#define CONVKIT_UNARY_TABLE(ROW)                                                                 \
-  ROW(relu, Relu) ROW(leaky_relu, LeakyRelu) ROW(relu6, Relu6) ROW(sigmoid, Sigmoid)             \
-  ROW(tanh, Tanh) ROW(gelu, Gelu) ROW(gelu_tanh, GeluTanh) ROW(silu, Silu)                       \
-  ROW(hardswish, Hardswish) ROW(hardsigmoid, Hardsigmoid) ROW(neg, Neg) ROW(exp, Exp)            \
-  ROW(log, Log) ROW(sqrt, Sqrt) ROW(abs, Abs) ROW(clamp, Clamp)
+#define CONVKIT_UNARY_TABLE(ROW)                                                                  \
+  ROW(relu, Relu)                                                                                 \
+  ROW(leaky_relu, LeakyRelu) ROW(relu6, Relu6) ROW(sigmoid, Sigmoid) ROW(tanh, Tanh)              \
+      ROW(gelu, Gelu) ROW(gelu_tanh, GeluTanh) ROW(silu, Silu) ROW(hardswish, Hardswish)          \
+          ROW(hardsigmoid, Hardsigmoid) ROW(neg, Neg) ROW(exp, Exp) ROW(log, Log) ROW(sqrt, Sqrt) \
+              ROW(abs, Abs) ROW(clamp, Clamp)
 
 // value(d, x) and gradient(d, saved, dy), saved being x or y (see gradient_uses_output).
 template <class T>
@@ -118,8 +119,8 @@ struct GeluTanh : Function<T> {
     x = clamped(d, x, -30.0, 30.0);  // beyond, the gate is 0 or 1 and x³ would overflow
     const V s = gate(d, x);
     const V one = constant(d, 1.0);
-    const V slope = hn::Mul(constant(d, kScale),
-                            hn::MulAdd(hn::Mul(x, x), constant(d, 3 * kCubic), one));
+    const V slope =
+        hn::Mul(constant(d, kScale), hn::MulAdd(hn::Mul(x, x), constant(d, 3 * kCubic), one));
     const V rest = hn::Mul(hn::Mul(s, hn::Sub(one, s)), hn::Mul(x, slope));
     return hn::Mul(dy, hn::Add(s, rest));
   }

@@ -38,7 +38,8 @@ HWY_INLINE Vector<D> clamped(D d, Vector<D> x, double low, double high) {
   return hn::IfThenElse(hn::Lt(x, lower), lower, hn::IfThenElse(hn::Gt(x, upper), upper, x));
 }
 
-// e^x within 1 ulp (Highway's polynomial, which is undefined far outside of the range and loses NaN).
+// e^x within 1 ulp (Highway's polynomial, which is undefined far outside of the range and loses
+// NaN).
 template <class D>
 HWY_INLINE Vector<D> exp_of(D d, Vector<D> x) {
   constexpr bool kSingle = sizeof(Lane<D>) == 4;
@@ -71,7 +72,8 @@ HWY_INLINE Vector<D> tanh_of(D d, Vector<D> x) {
 template <class D>
 inline constexpr double kGaussEnd = sizeof(Lane<D>) == 4 ? 15.0 : 50.0;
 
-// e^(−a²/2) for 0 ≤ a ≤ kGaussEnd: the rounding error of a² would cost a²/2 ulp, so it is put right.
+// e^(−a²/2) for 0 ≤ a ≤ kGaussEnd: the rounding error of a² would cost a²/2 ulp, so it is put
+// right.
 template <class D>
 HWY_INLINE Vector<D> gauss_of(D d, Vector<D> a) {
   const auto half = constant(d, 0.5);
@@ -82,13 +84,13 @@ HWY_INLINE Vector<D> gauss_of(D d, Vector<D> a) {
 }
 
 // Φ(−a) for 0 ≤ a ≤ 15 in float: e^(−a²/2)·t·P(t), t = 1 / (1 + a/4). P is a Chebyshev fit of
-// degree 9 of erfc(a/√2)·e^(a²/2) / 2t for a ≤ 14, where floats end; with its coefficients rounded to float it
-// is within 1.5e-8 of the function, a quarter of an ulp.
+// degree 9 of erfc(a/√2)·e^(a²/2) / 2t for a ≤ 14, where floats end; with its coefficients rounded
+// to float it is within 1.5e-8 of the function, a quarter of an ulp.
 template <class D, hwy::EnableIf<sizeof(Lane<D>) == 4>* = nullptr>
 HWY_INLINE Vector<D> normal_tail(D d, Vector<D> a) {
-  constexpr double kCoefficients[] = {
-      0.0153836031,   -0.0563454628, 0.0366152562, 0.0483180843, -0.00367795932,
-      0.0953755677, 0.0690116361,  0.0961508676, 0.099416621,  0.0997517928};
+  constexpr double kCoefficients[] = {0.0153836031,   -0.0563454628, 0.0366152562, 0.0483180843,
+                                      -0.00367795932, 0.0953755677,  0.0690116361, 0.0961508676,
+                                      0.099416621,    0.0997517928};
   const auto one = constant(d, 1.0);
   const auto t = hn::Div(one, hn::MulAdd(a, constant(d, 0.25), one));
   auto p = constant(d, kCoefficients[0]);

@@ -10,10 +10,10 @@ namespace convkit::kernels {
 namespace {
 
 constexpr int64_t kElementsPerTask = 1 << 15;
-constexpr int64_t kLanes = 16;           // independent sums, so that the compiler can use SIMD
+constexpr int64_t kLanes = 16;              // independent sums, so that the compiler can use SIMD
 constexpr int64_t kRowBlock = 32 * kLanes;  // elements added in T before going to double
-constexpr int64_t kStrip = 64;           // columns added side by side
-constexpr int64_t kColumnBlock = 32;     // rows added in T before going to double
+constexpr int64_t kStrip = 64;              // columns added side by side
+constexpr int64_t kColumnBlock = 32;        // rows added in T before going to double
 
 // Σ of `count` neighbours.
 template <class T>
@@ -53,7 +53,9 @@ void sum_strip(const T* x, int64_t rows, int64_t stride, int64_t columns, double
 
 template <class T>
 void sum_axis(const AxisGeometry& geometry, double scale, const T* x, T* y) {
-  const auto [outer, extent, inner] = geometry;
+  const int64_t outer = geometry.outer;
+  const int64_t extent = geometry.extent;
+  const int64_t inner = geometry.inner;
   if (outer == 0 || inner == 0) return;
   // A task is one piece of the axis for one strip of columns (or one run, when inner is 1).
   const int64_t strip = inner == 1 ? 1 : kStrip;
@@ -89,10 +91,12 @@ void sum_axis(const AxisGeometry& geometry, double scale, const T* x, T* y) {
 
 template <class T>
 void argmax_axis(const AxisGeometry& geometry, const T* x, int64_t* y) {
-  const auto [outer, extent, inner] = geometry;
+  const int64_t outer = geometry.outer;
+  const int64_t extent = geometry.extent;
+  const int64_t inner = geometry.inner;
   if (inner == 0) return;
   const int64_t grain = kElementsPerTask / std::max<int64_t>(1, extent * inner);
-  parallel_ranges(outer, grain, [&, extent = extent, inner = inner](int64_t begin, int64_t end) {
+  parallel_ranges(outer, grain, [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o)
       for (int64_t i = 0; i < inner; ++i) {
         const T* const column = x + o * extent * inner + i;
@@ -108,8 +112,8 @@ void argmax_axis(const AxisGeometry& geometry, const T* x, int64_t* y) {
   });
 }
 
-#define CONVKIT_INSTANTIATE_REDUCE(T)                                    \
-  template void sum_axis(const AxisGeometry&, double, const T*, T*);     \
+#define CONVKIT_INSTANTIATE_REDUCE(T)                                \
+  template void sum_axis(const AxisGeometry&, double, const T*, T*); \
   template void argmax_axis(const AxisGeometry&, const T*, int64_t*);
 CONVKIT_INSTANTIATE_REDUCE(float)
 CONVKIT_INSTANTIATE_REDUCE(double)

@@ -4,8 +4,8 @@
 
 #include "convkit/base/export.h"
 
-/// Reductions over one axis of a dense array seen as [outer][extent][inner], on plain pointers. Every
-/// sum has one order, which depends on these three numbers alone.
+/// Reductions over one axis of a dense array seen as [outer][extent][inner], on plain pointers.
+/// Every sum has one order, which depends on these three numbers alone.
 namespace convkit::kernels {
 
 struct AxisGeometry {
@@ -23,8 +23,8 @@ CONVKIT_API void sum_axis(const AxisGeometry& geometry, double scale, const T* x
 template <class T>
 CONVKIT_API void argmax_axis(const AxisGeometry& geometry, const T* x, int64_t* y);
 
-#define CONVKIT_DECLARE_REDUCE(T)                                                         \
-  extern template CONVKIT_API void sum_axis(const AxisGeometry&, double, const T*, T*);   \
+#define CONVKIT_DECLARE_REDUCE(T)                                                       \
+  extern template CONVKIT_API void sum_axis(const AxisGeometry&, double, const T*, T*); \
   extern template CONVKIT_API void argmax_axis(const AxisGeometry&, const T*, int64_t*);
 CONVKIT_DECLARE_REDUCE(float)
 CONVKIT_DECLARE_REDUCE(double)

@@ -302,10 +302,10 @@ void scaled_softmax(int64_t rows, int64_t classes, const T* x, const RowStatisti
   });
 }
 
-#define CONVKIT_INSTANTIATE_SOFTMAX(T)                                                            \
-  template void softmax_forward(SoftmaxKind, const AxisGeometry&, const T*, T*);                  \
-  template void softmax_backward(SoftmaxKind, const AxisGeometry&, const T*, const T*, T*);       \
-  template void softmax_statistics(int64_t, int64_t, const T*, RowStatistics<T>*);                \
+#define CONVKIT_INSTANTIATE_SOFTMAX(T)                                                      \
+  template void softmax_forward(SoftmaxKind, const AxisGeometry&, const T*, T*);            \
+  template void softmax_backward(SoftmaxKind, const AxisGeometry&, const T*, const T*, T*); \
+  template void softmax_statistics(int64_t, int64_t, const T*, RowStatistics<T>*);          \
   template void scaled_softmax(int64_t, int64_t, const T*, const RowStatistics<T>*, const T*, T*);
 CONVKIT_INSTANTIATE_SOFTMAX(float)
 CONVKIT_INSTANTIATE_SOFTMAX(double)

@@ -39,14 +39,14 @@ template <class T>
 CONVKIT_API void scaled_softmax(int64_t rows, int64_t classes, const T* x,
                                 const RowStatistics<T>* statistics, const T* scale, T* y);
 
-#define CONVKIT_DECLARE_SOFTMAX(T)                                                               \
-  extern template CONVKIT_API void softmax_forward(SoftmaxKind, const AxisGeometry&, const T*,   \
-                                                   T*);                                          \
-  extern template CONVKIT_API void softmax_backward(SoftmaxKind, const AxisGeometry&, const T*,  \
-                                                    const T*, T*);                               \
-  extern template CONVKIT_API void softmax_statistics(int64_t, int64_t, const T*,                \
-                                                      RowStatistics<T>*);                        \
-  extern template CONVKIT_API void scaled_softmax(int64_t, int64_t, const T*,                    \
+#define CONVKIT_DECLARE_SOFTMAX(T)                                                              \
+  extern template CONVKIT_API void softmax_forward(SoftmaxKind, const AxisGeometry&, const T*,  \
+                                                   T*);                                         \
+  extern template CONVKIT_API void softmax_backward(SoftmaxKind, const AxisGeometry&, const T*, \
+                                                    const T*, T*);                              \
+  extern template CONVKIT_API void softmax_statistics(int64_t, int64_t, const T*,               \
+                                                      RowStatistics<T>*);                       \
+  extern template CONVKIT_API void scaled_softmax(int64_t, int64_t, const T*,                   \
                                                   const RowStatistics<T>*, const T*, T*);
 CONVKIT_DECLARE_SOFTMAX(float)
 CONVKIT_DECLARE_SOFTMAX(double)

@@ -21,8 +21,9 @@ Tensor Linear::operator()(const Tensor& x) const {
 }
 
 std::string Linear::describe() const {
-  return message("Linear(in_features=", options.in_features, ", out_features=",
-                 options.out_features, ", bias=", options.bias ? "True" : "False", ")");
+  return message("Linear(in_features=", options.in_features,
+                 ", out_features=", options.out_features,
+                 ", bias=", options.bias ? "True" : "False", ")");
 }
 
 }  // namespace convkit::nn

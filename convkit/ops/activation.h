@@ -38,8 +38,7 @@ struct GeluParams {
 };
 /// x·Φ(x) with Φ the normal distribution function, or its approximation by tanh (Hendrycks and
 /// Gimpel 2016).
-CONVKIT_API Tensor gelu(const Tensor& x,
-                        GeluApproximation approximate = GeluApproximation::none);
+CONVKIT_API Tensor gelu(const Tensor& x, GeluApproximation approximate = GeluApproximation::none);
 
 /// x·sigmoid(x), also called swish.
 CONVKIT_API Tensor silu(const Tensor& x);

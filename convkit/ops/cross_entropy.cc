@@ -96,12 +96,13 @@ struct IndexTarget {
   std::vector<int64_t> labels;
   int64_t ignored;
   std::vector<T> weights;
-  T smoothing;      ///< ε
-  T weight_sum;     ///< Σ_c w_c
+  T smoothing;   ///< ε
+  T weight_sum;  ///< Σ_c w_c
 
   bool counts(int64_t row) const { return labels[static_cast<std::size_t>(row)] != ignored; }
   T label_share(int64_t row) const {
-    return (1 - smoothing) * weights[static_cast<std::size_t>(labels[static_cast<std::size_t>(row)])];
+    return (1 - smoothing) *
+           weights[static_cast<std::size_t>(labels[static_cast<std::size_t>(row)])];
   }
   T spread_share(int64_t c) const {
     return smoothing / static_cast<T>(weights.size()) * weights[static_cast<std::size_t>(c)];
@@ -119,8 +120,8 @@ T log_probability(T x, const kernels::RowStatistics<T>& row) {
 template <class T>
 std::shared_ptr<std::vector<kernels::RowStatistics<T>>> statistics_of(const Rows& rows,
                                                                       const Tensor& x) {
-  auto statistics =
-      std::make_shared<std::vector<kernels::RowStatistics<T>>>(static_cast<std::size_t>(rows.count));
+  auto statistics = std::make_shared<std::vector<kernels::RowStatistics<T>>>(
+      static_cast<std::size_t>(rows.count));
   kernels::softmax_statistics(rows.count, rows.classes, x.data<T>(), statistics->data());
   return statistics;
 }
@@ -159,8 +160,7 @@ Tensor with_indices(const Tensor& x, const Tensor& target, const CrossEntropyPar
   const auto backward = [=, x = Saved(x)](const Tensor& dy, Needs needs) {
     Gradients grads(2);
     if (!needs[0]) return grads;
-    const std::vector<T> flowing =
-        row_gradients<T>(dy, rows.count, params.reduction, total_weight);
+    const std::vector<T> flowing = row_gradients<T>(dy, rows.count, params.reduction, total_weight);
     std::vector<T> scale(flowing.size(), T{0});
     for (int64_t r = 0; r < rows.count; ++r) {
       const auto i = static_cast<std::size_t>(r);
@@ -180,8 +180,7 @@ Tensor with_indices(const Tensor& x, const Tensor& target, const CrossEntropyPar
         T* const row = dx + r * rows.classes;
         row[wanted->labels[i]] -= flowing[i] * wanted->label_share(r);
         if (params.label_smoothing > 0)
-          for (int64_t c = 0; c < rows.classes; ++c)
-            row[c] -= flowing[i] * wanted->spread_share(c);
+          for (int64_t c = 0; c < rows.classes; ++c) row[c] -= flowing[i] * wanted->spread_share(c);
       }
     });
     return grads;
@@ -235,17 +234,16 @@ Tensor with_probabilities(const Tensor& x, const Tensor& target, const CrossEntr
     T* const dq = needs[1] ? grads[1].template mutable_data<T>() : nullptr;
     const T* const from = x.get().template data<T>();
     const T* const q = target.get().template data<T>();
-    parallel_ranges(rows.count * rows.classes, kRowsPerTask * rows.classes,
-                    [&](int64_t begin, int64_t end) {
-                      for (int64_t k = begin; k < end; ++k) {
-                        const auto i = static_cast<std::size_t>(k / rows.classes);
-                        const T w = weights[static_cast<std::size_t>(k % rows.classes)];
-                        if (dx != nullptr) dx[k] -= flowing[i] * w * (keep * q[k] + spread);
-                        if (dq != nullptr)
-                          dq[k] = -flowing[i] * w * keep *
-                                  log_probability(from[k], (*statistics)[i]);
-                      }
-                    });
+    parallel_ranges(
+        rows.count * rows.classes, kRowsPerTask * rows.classes, [&](int64_t begin, int64_t end) {
+          for (int64_t k = begin; k < end; ++k) {
+            const auto i = static_cast<std::size_t>(k / rows.classes);
+            const T w = weights[static_cast<std::size_t>(k % rows.classes)];
+            if (dx != nullptr) dx[k] -= flowing[i] * w * (keep * q[k] + spread);
+            if (dq != nullptr)
+              dq[k] = -flowing[i] * w * keep * log_probability(from[k], (*statistics)[i]);
+          }
+        });
     return grads;
   };
   return autograd::record({"cross_entropy", params}, {x, target}, y, backward);
@@ -270,8 +268,7 @@ Tensor nll_as(const Tensor& x, const Tensor& target, const NllLossParams& params
   const auto backward = [=, shape = x.shape()](const Tensor& dy, Needs needs) {
     Gradients grads(2);
     if (!needs[0]) return grads;
-    const std::vector<T> flowing =
-        row_gradients<T>(dy, rows.count, params.reduction, total_weight);
+    const std::vector<T> flowing = row_gradients<T>(dy, rows.count, params.reduction, total_weight);
     grads[0] = zeros(shape, dy.dtype());
     T* const dx = grads[0].template mutable_data<T>();
     for (std::size_t i = 0; i < flowing.size(); ++i) {

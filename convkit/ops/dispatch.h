@@ -8,7 +8,8 @@ namespace convkit::ops {
 /// Throws DTypeError unless `x` is float32 or float64.
 inline void check_floating(const char* op, const Tensor& x, const char* what = "the input") {
   CONVKIT_CHECK(x.dtype() == DType::float32 || x.dtype() == DType::float64, DTypeError, op, ": ",
-                what, " is ", x.dtype(), ", but arithmetic is done in float32 (or float64);"
+                what, " is ", x.dtype(),
+                ", but arithmetic is done in float32 (or float64);"
                 " convert it with to(DType::float32)");
 }
 

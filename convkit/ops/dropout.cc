@@ -12,8 +12,8 @@
 namespace convkit::ops {
 namespace {
 
-// philox() of base/random.h for kBlocks counters in a row, side by side, so that the compiler can use
-// SIMD: drawn[lane][k] is number 4·(first + k) + lane of the stream.
+// philox() of base/random.h for kBlocks counters in a row, side by side, so that the compiler can
+// use SIMD: drawn[lane][k] is number 4·(first + k) + lane of the stream.
 constexpr int64_t kBlocks = 16;
 using Drawn = std::array<std::array<uint32_t, kBlocks>, 4>;
 void draw(const Generator& stream, uint64_t first, Drawn& drawn) {
@@ -59,17 +59,15 @@ void draw_mask(double p, const Generator& stream, int64_t count, T* mask) {
   });
 }
 
-Tensor apply(const char* name, const Tensor& x, const Shape& mask_shape, const DropoutParams& params,
-             Generator& generator) {
+Tensor apply(const char* name, const Tensor& x, const Shape& mask_shape,
+             const DropoutParams& params, Generator& generator) {
   Tensor mask(mask_shape, x.dtype());
   const Generator stream = generator.split(generator.next_u64());
-  with_float_type(x, [&]<class T>() {
-    draw_mask(params.p, stream, mask.numel(), mask.mutable_data<T>());
-  });
+  with_float_type(
+      x, [&]<class T>() { draw_mask(params.p, stream, mask.numel(), mask.mutable_data<T>()); });
   const Tensor y = broadcast_binary(kernels::BinaryOp::mul, x, mask, x.shape());
   return autograd::record({name, params}, {x}, y, [mask](const Tensor& dy, autograd::Needs) {
-    return autograd::Gradients{
-        broadcast_binary(kernels::BinaryOp::mul, dy, mask, dy.shape())};
+    return autograd::Gradients{broadcast_binary(kernels::BinaryOp::mul, dy, mask, dy.shape())};
   });
 }
 

@@ -11,8 +11,8 @@ struct DropoutParams {
   bool whole_channels;
 };
 
-/// While training, each element becomes 0 with probability p, and x / (1 − p) otherwise, so that the
-/// expectation stays (Srivastava et al. 2014). Otherwise, and for p = 0, x itself comes back.
+/// While training, each element becomes 0 with probability p, and x / (1 − p) otherwise, so that
+/// the expectation stays (Srivastava et al. 2014). Otherwise, and for p = 0, x itself comes back.
 ///
 /// The mask depends on the generator's state alone, not on the threads; each call that draws moves
 /// the generator on. Recorded. Throws ValueError unless 0 ≤ p ≤ 1, DTypeError unless floating.

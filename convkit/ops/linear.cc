@@ -29,8 +29,8 @@ void check(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (!bias.defined()) return;
   check_same_type("linear", x, bias, "the bias");
   CONVKIT_CHECK(bias.rank() == 1 && bias.size(0) == weight.size(0), ShapeError,
-                "linear: the bias is ", bias.shape(), "; it must have one value per output: ",
-                weight.size(0));
+                "linear: the bias is ", bias.shape(),
+                "; it must have one value per output: ", weight.size(0));
 }
 
 template <class T>
@@ -67,7 +67,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
                           bias.defined() ? bias.data<T>() : nullptr, y.mutable_data<T>());
   });
   const auto backward = [=, shape = x.shape(), flat = autograd::Saved(flat),
-                         weight = autograd::Saved(weight)](const Tensor& dy, autograd::Needs needs) {
+                         weight = autograd::Saved(weight)](const Tensor& dy,
+                                                           autograd::Needs needs) {
     autograd::Gradients grads = with_float_type(dy, [&]<class T>() {
       return backward_as<T>(geometry, flat.get(), weight.get(), dy.reshaped({rows, out}), needs);
     });

@@ -136,7 +136,8 @@ autograd::Gradients backward(const Loss& loss, const Tensor& x, const Tensor& ta
     const T scale = reduction == Reduction::mean ? 1 / static_cast<T>(x.numel()) : T{1};
     parallel_ranges(x.numel(), kElementsPerTask, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const T slope = input == 0 ? loss.dx(i, from[i], wanted[i]) : loss.dt(i, from[i], wanted[i]);
+        const T slope =
+            input == 0 ? loss.dx(i, from[i], wanted[i]) : loss.dt(i, from[i], wanted[i]);
         into[i] = slope * flowing[single ? 0 : i] * scale;
       }
     });
@@ -155,16 +156,15 @@ void check(const char* name, const Tensor& x, const Tensor& target) {
 template <class Loss>
 Tensor loss_of_elements(const autograd::Op& op, const Loss& loss, const Tensor& x,
                         const Tensor& target, Reduction reduction) {
-  const Tensor y = with_float_type(
-      x, [&]<class T>() { return forward<T>(loss, x, target, reduction); });
-  return autograd::record(
-      op, {x, target}, y,
-      [=, x = autograd::Saved(x), target = autograd::Saved(target)](const Tensor& dy,
-                                                                    autograd::Needs needs) {
-        return with_float_type(dy, [&]<class T>() {
-          return backward<T>(loss, x.get(), target.get(), dy, reduction, needs);
-        });
-      });
+  const Tensor y =
+      with_float_type(x, [&]<class T>() { return forward<T>(loss, x, target, reduction); });
+  return autograd::record(op, {x, target}, y,
+                          [=, x = autograd::Saved(x), target = autograd::Saved(target)](
+                              const Tensor& dy, autograd::Needs needs) {
+                            return with_float_type(dy, [&]<class T>() {
+                              return backward<T>(loss, x.get(), target.get(), dy, reduction, needs);
+                            });
+                          });
 }
 
 Tensor stretched(const char* what, const Tensor& weight, const Tensor& x) {

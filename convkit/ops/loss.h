@@ -9,8 +9,9 @@ enum class Reduction : uint8_t { none, mean, sum };
 
 }  // namespace convkit
 
-/// Losses, as in torch.nn.functional; recorded. mean and sum give a scalar. Sums are taken in double,
-/// in one order whatever the number of threads. float32 (or float64) throughout; DTypeError otherwise.
+/// Losses, as in torch.nn.functional; recorded. mean and sum give a scalar. Sums are taken in
+/// double, in one order whatever the number of threads. float32 (or float64) throughout; DTypeError
+/// otherwise.
 namespace convkit::ops {
 
 /// Attributes of mse_loss and l1_loss for a tracer; the other losses' are their parameters.
@@ -20,10 +21,10 @@ struct LossParams {
 
 /// Parameters of cross_entropy, in PyTorch's order.
 struct CrossEntropyParams {
-  Tensor weight = Tensor();      ///< of each class, (C); a constant
-  int64_t ignore_index = -100;   ///< positions with this label do not count
+  Tensor weight = Tensor();     ///< of each class, (C); a constant
+  int64_t ignore_index = -100;  ///< positions with this label do not count
   Reduction reduction = Reduction::mean;
-  double label_smoothing = 0;    ///< ε in [0, 1]: this part of the target is spread over all classes
+  double label_smoothing = 0;  ///< ε in [0, 1]: this part of the target is spread over all classes
 };
 
 /// Cross-entropy between logits x: (N, C), (N, C, d1, ...) or (C), and a target that is either
@@ -34,8 +35,8 @@ struct CrossEntropyParams {
 /// - or probabilities q, shaped as x:  l = −Σ_c w_c·((1 − ε)·q_c + ε/C)·log p_c;
 ///   mean divides by the number of positions. The target gets a gradient too.
 ///
-/// Computed in one pass from the logits: no logarithm of a rounded probability. Throws ValueError for
-/// a label outside [0, C), which it names, and for ε outside [0, 1]; ShapeError otherwise.
+/// Computed in one pass from the logits: no logarithm of a rounded probability. Throws ValueError
+/// for a label outside [0, C), which it names, and for ε outside [0, 1]; ShapeError otherwise.
 CONVKIT_API Tensor cross_entropy(const Tensor& x, const Tensor& target,
                                  const CrossEntropyParams& params = {});
 

@@ -39,9 +39,9 @@ void check_axis(const Tensor& x, const PadParams& p, int64_t axis, int64_t lo, i
   CONVKIT_CHECK(p.mode != PaddingMode::reflect || most < n, ShapeError, "pad: reflect padding (",
                 lo, ", ", hi, ") of axis ", axis, " of ", x.shape(), " must be less than its ", n,
                 " elements; use less padding or another mode");
-  CONVKIT_CHECK(p.mode != PaddingMode::circular || most <= n, ShapeError,
-                "pad: circular padding (", lo, ", ", hi, ") of axis ", axis, " of ", x.shape(),
-                " must not exceed its ", n, " elements; it would wrap around more than once");
+  CONVKIT_CHECK(p.mode != PaddingMode::circular || most <= n, ShapeError, "pad: circular padding (",
+                lo, ", ", hi, ") of axis ", axis, " of ", x.shape(), " must not exceed its ", n,
+                " elements; it would wrap around more than once");
   CONVKIT_CHECK(p.mode != PaddingMode::replicate || n > 0, ShapeError, "pad: axis ", axis, " of ",
                 x.shape(), " is empty, so there is no border element to replicate");
 }
@@ -162,8 +162,7 @@ Tensor pad(const Tensor& x, const PadParams& params) {
   });
   return autograd::record({"pad", params}, {x}, y, [plan](const Tensor& dy, autograd::Needs) {
     Tensor dx = zeros(plan.from, dy.dtype());
-    with_float_type(dy,
-                    [&]<class T>() { backward(plan, dy.data<T>(), dx.mutable_data<T>()); });
+    with_float_type(dy, [&]<class T>() { backward(plan, dy.data<T>(), dx.mutable_data<T>()); });
     return autograd::Gradients{dx};
   });
 }

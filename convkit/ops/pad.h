@@ -16,9 +16,9 @@ struct PadParams {
   double value = 0;  ///< what PaddingMode::zeros fills with
 };
 
-/// y[..., i, ...] = x[..., source(i − lo), ...] on each padded axis of n elements, where source(j) is
-/// j inside; outside, PaddingMode::zeros puts `value`, reflect mirrors at the border element
-/// (−j or 2(n − 1) − j), replicate repeats it, and circular takes j mod n.
+/// y[..., i, ...] = x[..., source(i − lo), ...] on each padded axis of n elements, where source(j)
+/// is j inside; outside, PaddingMode::zeros puts `value`, reflect mirrors at the border element (−j
+/// or 2(n − 1) − j), replicate repeats it, and circular takes j mod n.
 ///
 /// Recorded; the gradient of an element is the sum over its copies. As in PyTorch, reflect needs
 /// lo, hi < n, circular lo, hi ≤ n and replicate n ≥ 1; else, or if less than nothing is left,

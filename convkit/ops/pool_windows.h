@@ -12,7 +12,7 @@ namespace convkit::ops {
 
 /// Where axis `axis` of `rank` spatial ones stands among the kernels' three: the last ones.
 constexpr std::size_t kernel_axis(int rank, int axis) {
-  return static_cast<std::size_t>(kernels::kAxes - rank + axis);
+  return static_cast<std::size_t>(kernels::kAxes - rank) + static_cast<std::size_t>(axis);
 }
 /// "depth", "height" or "width".
 const char* name_of_axis(int rank, int axis);

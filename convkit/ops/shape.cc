@@ -19,10 +19,9 @@ using autograd::Needs;
 Tensor recorded_reshape(const char* name, const Tensor& x, const Shape& shape) {
   // detach() gives a handle of its own where nothing moves.
   const Tensor y = x.shape() == shape ? x.detach() : x.reshaped(shape);
-  return autograd::record({name, ReshapeParams{shape}}, {x}, y,
-                          [from = x.shape()](const Tensor& dy, Needs) {
-                            return Gradients{dy.reshaped(from)};
-                          });
+  return autograd::record(
+      {name, ReshapeParams{shape}}, {x}, y,
+      [from = x.shape()](const Tensor& dy, Needs) { return Gradients{dy.reshaped(from)}; });
 }
 
 Shape with_inferred_extent(const Tensor& x, const std::vector<int64_t>& wanted) {
@@ -51,6 +50,7 @@ Shape with_inferred_extent(const Tensor& x, const std::vector<int64_t>& wanted) 
 
 Tensor permuted(const Tensor& x, const std::vector<int64_t>& dims) {
   std::vector<int64_t> extents;
+  extents.reserve(dims.size());
   for (const int64_t dim : dims) extents.push_back(x.size(dim));
   Tensor y(extents, x.dtype());
   permute_memory(x.shape(), dims, item_size(x.dtype()), x.raw_data(), y.raw_mutable_data());
@@ -147,8 +147,7 @@ Tensor permute(const Tensor& x, const std::vector<int64_t>& dims) {
   std::vector<int64_t> inverse(static_cast<std::size_t>(x.rank()), -1);
   for (const int64_t dim : dims) {
     const std::size_t axis = x.shape().normalize(dim);
-    CONVKIT_CHECK(inverse[axis] < 0, ShapeError, "permute: ", dims, " names axis ", axis,
-                  " twice");
+    CONVKIT_CHECK(inverse[axis] < 0, ShapeError, "permute: ", dims, " names axis ", axis, " twice");
     inverse[axis] = static_cast<int64_t>(axes.size());
     axes.push_back(static_cast<int64_t>(axis));
   }
@@ -177,9 +176,10 @@ Tensor concat(std::span<const Tensor> tensors, int64_t dim) {
     const Tensor& x = tensors[i];
     CONVKIT_CHECK(x.dtype() == first.dtype(), DTypeError, "concat: tensor 0 is ", first.dtype(),
                   ", but tensor ", i, " is ", x.dtype(), "; convert one of them with to()");
-    CONVKIT_CHECK(x.rank() == first.rank() && x.shape().with(axis, 0) == first.shape().with(axis, 0),
-                  ShapeError, "concat along axis ", axis, ": tensor 0 is ", first.shape(),
-                  ", but tensor ", i, " is ", x.shape(), "; the other axes must agree");
+    CONVKIT_CHECK(
+        x.rank() == first.rank() && x.shape().with(axis, 0) == first.shape().with(axis, 0),
+        ShapeError, "concat along axis ", axis, ": tensor 0 is ", first.shape(), ", but tensor ", i,
+        " is ", x.shape(), "; the other axes must agree");
     starts.push_back(extent);
     extent += x.size(axis);
   }

@@ -22,7 +22,8 @@ void check_per_group(const char* what, const PerGroup& values, std::size_t group
 }  // namespace
 
 GroupRates StepLR::at(int64_t step, double base_lr, std::size_t) const {
-  return {base_lr * std::pow(gamma, static_cast<double>(step / step_size)), {}};
+  const int64_t periods = step / step_size;
+  return {base_lr * std::pow(gamma, static_cast<double>(periods)), {}};
 }
 
 void StepLR::check(std::size_t) const {

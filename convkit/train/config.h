@@ -17,17 +17,17 @@ struct TrainConfig {
   std::string model = "default";
   int64_t epochs = 5;
   int64_t batch = 128;
-  std::optional<double> lr;            ///< default: sgd 0.1, adam and adamw 0.001
-  std::string optimizer = "sgd";       ///< sgd, adam or adamw
-  double momentum = 0.9;               ///< of sgd
-  std::optional<double> weight_decay;  ///< default: sgd 0.0005, adam 0, adamw 0.01
-  bool nesterov = false;               ///< of sgd
-  std::string schedule = "onecycle";   ///< constant, step, cosine or onecycle
-  double warmup = 0;                   ///< epochs of linear rise; not with onecycle
+  std::optional<double> lr = std::nullopt;            ///< default: sgd 0.1, adam and adamw 0.001
+  std::string optimizer = "sgd";                      ///< sgd, adam or adamw
+  double momentum = 0.9;                              ///< of sgd
+  std::optional<double> weight_decay = std::nullopt;  ///< default: sgd 0.0005, adam 0, adamw 0.01
+  bool nesterov = false;                              ///< of sgd
+  std::string schedule = "onecycle";                  ///< constant, step, cosine or onecycle
+  double warmup = 0;                                  ///< epochs of linear rise; not with onecycle
   double label_smoothing = 0;
   double clip = 0;               ///< largest norm of all gradients together; 0: no bound
   std::string augment = "none";  ///< none, or a comma list of flip, crop, erase
-  std::string resize;            ///< HxW; default: the size the pictures have
+  std::string resize = "";       ///< HxW; default: the size the pictures have
   double val_fraction = 0.1;     ///< held out when the data has no test part
   int64_t seed = 1;
   int64_t threads = 0;  ///< 0: all processors

@@ -14,14 +14,14 @@ namespace convkit::train {
 struct EvaluateOptions {
   /// Data set other than the one the weights were trained on; they must share the number of classes
   /// and, after resizing, the shape. Default: the one in the weights file.
-  std::optional<std::string> data;
+  std::optional<std::string> data = std::nullopt;
   /// For weights that do not say which net they belong to.
-  std::optional<std::string> model;
+  std::optional<std::string> model = std::nullopt;
   int64_t batch = 256;
   int64_t threads = 0;  ///< 0: all processors
   int64_t workers = 1;
   /// Called at most ten times a second: samples done, samples in all.
-  std::function<void(int64_t, int64_t)> on_progress;
+  std::function<void(int64_t, int64_t)> on_progress = nullptr;
   /// Polled between batches: once true, evaluate throws Error. May be null.
   const std::atomic<bool>* stop = nullptr;
 };

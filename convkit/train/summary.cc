@@ -79,7 +79,9 @@ class Builder final : public autograd::Tracer {
       : fields_(input), summary_(summary) {
     nn::for_each_module(net, [&](const nn::ModuleView& view) {
       order_.push_back(view.path);
-      modules_[view.path] = {std::string(view.type), view.is_leaf, 0, false};
+      // "ResNet<2>" → "ResNet": the shapes show the rank.
+      const std::string type(view.type.substr(0, view.type.find('<')));
+      modules_[view.path] = {type, view.is_leaf, 0, false};
     });
     std::unordered_set<const TensorImpl*> counted;
     nn::for_each_tensor(net, [&](const std::string& path, Tensor& tensor, bool is_parameter) {

@@ -6,11 +6,14 @@
 namespace convkit::train {
 namespace {
 
-constexpr double kMegabyte = 1e6;
-
-std::string megabytes(int64_t bytes) {
+std::string size_text(int64_t bytes) {
+  const auto count = static_cast<double>(bytes);
   char text[32];
-  std::snprintf(text, sizeof text, "%.2f MB", static_cast<double>(bytes) / kMegabyte);
+  if (count < 1e6) {
+    std::snprintf(text, sizeof text, "%.1f kB", count / 1e3);
+  } else {
+    std::snprintf(text, sizeof text, "%.1f MB", count / 1e6);
+  }
   return text;
 }
 
@@ -24,6 +27,13 @@ std::string indentation(int64_t depth) {
   std::string text;
   for (int64_t level = 1; level < depth; ++level) text += "│  ";
   return depth > 0 ? text + "├─ " : text;
+}
+
+// What stands left of a line that belongs to the row above.
+std::string continuation(int64_t depth) {
+  std::string text;
+  for (int64_t level = 0; level < depth; ++level) text += "│  ";
+  return text;
 }
 
 std::string label(const SummaryRow& row) {
@@ -42,19 +52,19 @@ std::string to_table(const Summary& summary, bool explain) {
     const std::string indent = indentation(row.depth);
     table.add_row({indent + label(row), row.ran ? to_text(row.output) : "(nothing to do)",
                    row.is_again ? "(again)" : count_or_dash(row.parameters),
-                   count_or_dash(row.multiply_adds), row.bytes == 0 ? "-" : megabytes(row.bytes),
+                   count_or_dash(row.multiply_adds), row.bytes == 0 ? "-" : size_text(row.bytes),
                    extents(row.receptive_field), extents(row.stride)});
     if (!explain || row.is_container) continue;
     for (const std::string& line : row.explanation)
-      table.add_line(indentation(row.depth) + "     " + line);
+      table.add_line(continuation(row.depth) + "   " + line);
   }
   return table.text() + message("\nparameters:     ", with_thousands(summary.parameters), " (",
-                                megabytes(summary.parameter_bytes), " with ",
+                                size_text(summary.parameter_bytes), " with ",
                                 with_thousands(summary.buffer_values), " values of state)",
                                 "\nmultiply-adds:  ", with_thousands(summary.multiply_adds),
                                 " for an input of ", summary.input, " (",
-                                megabytes(summary.input_bytes), ")",
-                                "\nmemory:         ", megabytes(summary.output_bytes),
+                                size_text(summary.input_bytes), ")",
+                                "\nmemory:         ", size_text(summary.output_bytes),
                                 " of outputs in a forward pass that keeps them all\n");
 }
 

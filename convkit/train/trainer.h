@@ -52,9 +52,9 @@ struct EpochReport {
 /// How a run can be watched and stopped. Callbacks run on the training thread; on_step is called at
 /// most ten times a second, and on the first and last step of each epoch.
 struct TrainHooks {
-  std::function<void(const TrainStart&)> on_start;
-  std::function<void(const StepReport&)> on_step;
-  std::function<void(const EpochReport&)> on_epoch;
+  std::function<void(const TrainStart&)> on_start = nullptr;
+  std::function<void(const StepReport&)> on_step = nullptr;
+  std::function<void(const EpochReport&)> on_epoch = nullptr;
   /// Polled between steps: once true, the run saves itself and returns. May be null.
   const std::atomic<bool>* stop = nullptr;
 };
@@ -67,7 +67,7 @@ struct TrainOutcome {
   int64_t steps = 0;
   int64_t best_epoch = 0;  ///< 0 before the first validation
   double best_accuracy = 0;
-  std::optional<EpochResult> last;  ///< of the last epoch that ended in this call
+  std::optional<EpochResult> last = std::nullopt;  ///< of the last epoch that ended in this call
 };
 
 /// Trains from the start into `directory`, which is made. An existing one must be empty, unless
@@ -82,8 +82,8 @@ CONVKIT_API TrainOutcome train(const TrainConfig& config, const std::string& dir
 
 /// What may differ in a resumed run, since no bit depends on it.
 struct ResumeOptions {
-  std::optional<int64_t> threads;
-  std::optional<int64_t> workers;
+  std::optional<int64_t> threads = std::nullopt;
+  std::optional<int64_t> workers = std::nullopt;
 };
 /// Goes on with a run that was stopped, killed or failed, from its last checkpoint. A finished run
 /// is left alone.

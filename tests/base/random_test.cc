@@ -38,6 +38,7 @@ TEST(Generator, NumbersItsStreamByBlockAndLane) {
 TEST(Generator, MovesToAnyPosition) {
   Generator straight(7);
   std::vector<uint32_t> numbers;
+  numbers.reserve(40);
   for (int i = 0; i < 40; ++i) numbers.push_back(straight.next_u32());
   EXPECT_EQ(straight.position(), 40U);
   Generator jumping(7);
@@ -131,7 +132,7 @@ TEST(Generator, BelowIsUniformAndBounded) {
     ASSERT_LT(drawn, 7U);
     ++counts[drawn];
   }
-  for (const int count : counts) EXPECT_NEAR(count, kCount / 7, 6 * std::sqrt(kCount / 7.0));
+  for (const int count : counts) EXPECT_NEAR(count, kCount / 7.0, 6 * std::sqrt(kCount / 7.0));
   EXPECT_EQ(generator.below(1), 0U);
   for (int i = 0; i < 10; ++i) EXPECT_LE(generator.below(UINT64_MAX), UINT64_MAX - 1);
 }

@@ -103,6 +103,7 @@ TEST(ParallelFor, PassesErrorsOutOfNestedTasks) {
 
 TEST(ParallelFor, ServesSeveralCallersAtOnce) {
   std::vector<std::thread> callers;
+  callers.reserve(4);
   std::atomic<int64_t> total = 0;
   for (int i = 0; i < 4; ++i) {
     callers.emplace_back([&] {

@@ -62,9 +62,9 @@ struct Worst {
   double excess = 0.0;
 };
 
-// At most 64 rows are summed in T, four at a time: no more than 16 + 3 roundings on any path, and
-// one for the difference. Σ|x − center| ≤ rows·deviation by Cauchy and Schwarz; the squares are of
-// one sign, so their error is relative. Doubles add a few units more, covered by the last term.
+// At most 64 rows are summed in T: no more than 64 roundings on any path, and one for each
+// difference. Σ|x − center| ≤ rows·deviation by Cauchy and Schwarz; the squares are of one sign, so
+// their error is relative. Doubles add a few units more, covered by the last terms.
 template <class T>
 void expect_statistics(const Case<T>& t) {
   std::vector<double> mean(t.mean.size());
@@ -74,9 +74,9 @@ void expect_statistics(const Case<T>& t) {
   const double in_double = 8.0 * static_cast<double>(t.g.rows) * 0x1p-53;
   for (std::size_t c = 0; c < mean.size(); ++c) {
     const double deviation = std::sqrt(t.variance[c]);
-    mean_error.add(mean[c], t.mean[c], 20 * kUnit<T> * deviation + in_double * std::abs(t.mean[c]));
+    mean_error.add(mean[c], t.mean[c], 65 * kUnit<T> * deviation + in_double * std::abs(t.mean[c]));
     variance_error.add(variance[c], t.variance[c],
-                       24 * kUnit<T> * t.variance[c] + in_double * t.variance[c] +
+                       68 * kUnit<T> * t.variance[c] + in_double * t.variance[c] +
                            std::pow(in_double * t.mean[c], 2));
   }
   EXPECT_EQ(mean_error.excess, 0.0) << t.g.rows << "×" << t.g.channels;
@@ -104,7 +104,8 @@ void expect_forward(const Case<T>& t) {
   EXPECT_EQ(error.excess, 0.0) << t.g.rows << "×" << t.g.channels;
 }
 
-// Two rows at a time over at most 64: 32 + 2 roundings of Σ|dy| and Σ|dy·(x − center)|.
+// Again at most 64 roundings, of Σ|dy| and Σ|dy·(x − center)|, and one for each difference and
+// product.
 template <class T>
 void expect_backward(const Case<T>& t) {
   const std::size_t channels = t.mean.size();
@@ -125,10 +126,10 @@ void expect_backward(const Case<T>& t) {
           (std::abs(static_cast<double>(t.x[i]) - t.mean[c]) + kUnit<T> * std::abs(t.mean[c])) *
           t.invstd[c];
     }
-    sum_error.add(sum[c], expected_sum[c], 36 * kUnit<T> * size);
+    sum_error.add(sum[c], expected_sum[c], 64 * kUnit<T> * size);
     product_error.add(
         product[c], expected_product[c],
-        36 * kUnit<T> * product_size + 8 * 0x1p-53 * t.invstd[c] * std::abs(t.mean[c]) * size);
+        66 * kUnit<T> * product_size + 8 * 0x1p-53 * t.invstd[c] * std::abs(t.mean[c]) * size);
   }
   EXPECT_EQ(sum_error.excess, 0.0) << t.g.rows << "×" << t.g.channels;
   EXPECT_EQ(product_error.excess, 0.0) << t.g.rows << "×" << t.g.channels;

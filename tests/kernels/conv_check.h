@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_algorithm.h"
 #include "convkit/kernels/conv_reference.h"
 #include "convkit/kernels/target.h"
@@ -132,6 +133,16 @@ struct OnTarget {
   ~OnTarget() { kernels::set_simd_target("best"); }
   OnTarget(const OnTarget&) = delete;
   OnTarget& operator=(const OnTarget&) = delete;
+};
+
+/// Runs convkit on `threads` threads while it lives. Tests that are not about threads use one: the
+/// results are the same, and tests beside this one get the other cores.
+struct OnThreads {
+  explicit OnThreads(int threads) : before(num_threads()) { set_num_threads(threads); }
+  ~OnThreads() { set_num_threads(before); }
+  OnThreads(const OnThreads&) = delete;
+  OnThreads& operator=(const OnThreads&) = delete;
+  int before;
 };
 
 /// A small valid geometry with everything PyTorch allows in it, and cropping.

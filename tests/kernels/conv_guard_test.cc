@@ -73,6 +73,7 @@ TEST(ConvAlgorithms, TouchNothingOutsideTheirTensorsOnTheSharedShapes) {
 }
 
 TEST(ConvAlgorithms, TouchNothingOutsideTheirTensorsOnRandomGeometries) {
+  const OnThreads alone(1);
   std::mt19937 random(99);
   for (int i = 0; i < 200; ++i) expect_no_stray_access(random_geometry(random));
 }

@@ -15,7 +15,7 @@
 namespace convkit::kernels {
 namespace {
 
-constexpr double kUnit = 0x1p-24;  // of one rounding in float
+constexpr double kUnit = 0x1p-24;      // of one rounding in float
 constexpr double kSmallest = 1.2e-38;  // what is below is flushed to 0
 
 struct Row {
@@ -46,8 +46,8 @@ const Row kRows[] = {
 };
 
 std::vector<float> inputs() {
-  std::vector<float> x = {0.0F,  -0.0F, 1.0F,  -1.0F,  3.0F,    -3.0F,      6.0F,  -6.0F,
-                          0.5F,  1e-6F, 20.0F, -20.0F, 1e4F,    -1e4F,      1e20F, -1e20F,
+  std::vector<float> x = {0.0F,  -0.0F,  1.0F,   -1.0F,   3.0F,       -3.0F,     6.0F,  -6.0F,
+                          0.5F,  1e-6F,  20.0F,  -20.0F,  1e4F,       -1e4F,     1e20F, -1e20F,
                           3e38F, -3e38F, 1e-30F, -1e-30F, 2.9999998F, 6.0000005F};
   Generator random(5);
   for (int i = 0; i < 1200; ++i) x.push_back(static_cast<float>(3 * random.normal()));
@@ -87,12 +87,13 @@ TEST_P(ElementwiseOnEveryTarget, GeluByTanhIsWithinTheErrorOfItsArgument) {
   unary_forward(UnaryOp::gelu_tanh, {}, static_cast<int64_t>(x.size()), x.data(), y.data());
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double v = x[i];
-    const double expected = std::abs(v) > 1e10 ? (v > 0 ? v : 0)
-                                               : reference_value(UnaryOp::gelu_tanh, {}, v);
+    const double expected =
+        std::abs(v) > 1e10 ? (v > 0 ? v : 0) : reference_value(UnaryOp::gelu_tanh, {}, v);
     // e^u of an argument with four roundings: its relative error is 4·|u| roundings.
     const double u = 1.6 * std::abs(v) * (1 + 0.045 * v * v);
     const double units = 5 + 4 * std::min(u, 90.0);
-    EXPECT_NEAR(y[i], expected, units * kUnit * std::abs(expected) + kSmallest * (1 + std::fmin(std::abs(v), 100)))
+    EXPECT_NEAR(y[i], expected,
+                units * kUnit * std::abs(expected) + kSmallest * (1 + std::fmin(std::abs(v), 100)))
         << v;
   }
 }
@@ -208,8 +209,8 @@ TEST_P(ElementwiseOnEveryTarget, WorksInDoubleToo) {
     if (op == UnaryOp::log || op == UnaryOp::sqrt)
       for (double& v : x) v = std::abs(v);
     unary_forward(op, {0.2, 1}, count, x.data(), y.data());
-    unary_backward(op, {0.2, 1}, count, gradient_uses_output(op) ? y.data() : x.data(),
-                   ones.data(), dx.data());
+    unary_backward(op, {0.2, 1}, count, gradient_uses_output(op) ? y.data() : x.data(), ones.data(),
+                   dx.data());
     for (std::size_t i = 0; i < x.size(); ++i) {
       const double value = reference_value(op, {0.2, 1}, x[i]);
       const double slope = reference_derivative(op, {0.2, 1}, x[i]);

@@ -12,8 +12,8 @@
 namespace convkit::kernels {
 namespace {
 
-const AxisGeometry kGeometries[] = {{1, 1, 1},     {1, 7, 1},   {3, 5, 1},    {1, 5, 3},
-                                    {4, 6, 65},    {2, 33, 64}, {1, 70000, 1}, {1, 3000, 40},
+const AxisGeometry kGeometries[] = {{1, 1, 1},      {1, 7, 1},   {3, 5, 1},     {1, 5, 3},
+                                    {4, 6, 65},     {2, 33, 64}, {1, 70000, 1}, {1, 3000, 40},
                                     {2, 2000, 130}, {5, 1, 9},   {100, 513, 1}, {1, 2, 9000}};
 
 std::vector<float> values(const AxisGeometry& g, uint64_t seed) {

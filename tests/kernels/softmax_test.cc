@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kUnit = 0x1p-24;
 
-const AxisGeometry kGeometries[] = {{1, 1, 1},   {3, 2, 1},  {5, 10, 1}, {2, 16, 1}, {3, 17, 1},
+const AxisGeometry kGeometries[] = {{1, 1, 1},    {3, 2, 1}, {5, 10, 1}, {2, 16, 1},  {3, 17, 1},
                                     {2, 1000, 1}, {2, 5, 3}, {1, 33, 7}, {1, 9000, 1}};
 
 class SoftmaxOnEveryTarget : public testing::TestWithParam<std::string> {
@@ -42,8 +42,7 @@ std::size_t place(const AxisGeometry& g, int64_t row, int64_t k) {
 // log Σ e^(x_k) of a row.
 double log_sum(const AxisGeometry& g, const std::vector<float>& x, int64_t row) {
   double largest = -std::numeric_limits<double>::infinity();
-  for (int64_t k = 0; k < g.extent; ++k)
-    largest = std::max<double>(largest, x[place(g, row, k)]);
+  for (int64_t k = 0; k < g.extent; ++k) largest = std::max<double>(largest, x[place(g, row, k)]);
   double sum = 0;
   for (int64_t k = 0; k < g.extent; ++k) sum += std::exp(x[place(g, row, k)] - largest);
   return largest + std::log(sum);
@@ -94,8 +93,9 @@ TEST_P(SoftmaxOnEveryTarget, GradientsFollowTheirFormula) {
         }
         for (int64_t k = 0; k < g.extent; ++k) {
           const std::size_t i = place(g, row, k);
-          const double expected = kind == SoftmaxKind::softmax ? y[i] * (dy[i] - dot)
-                                                               : dy[i] - std::exp(double{y[i]}) * dot;
+          const double expected = kind == SoftmaxKind::softmax
+                                      ? y[i] * (dy[i] - dot)
+                                      : dy[i] - std::exp(double{y[i]}) * dot;
           // Sums in float chains as in the forward; a product, a difference and e^ besides.
           const double chain = static_cast<double>(std::min<int64_t>(g.extent, 4096));
           const double p = kind == SoftmaxKind::softmax ? double{y[i]} : std::exp(double{y[i]});
@@ -111,8 +111,8 @@ TEST_P(SoftmaxOnEveryTarget, GradientsFollowTheirFormula) {
 TEST_P(SoftmaxOnEveryTarget, LargeLogitsDoNotOverflowAndNanSpreads) {
   const float inf = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  const std::vector<float> x = {1e30F, -1e30F, 1e30F, /**/ -inf, 0, 0,
-                                /**/ nan, 1, 2, /**/ -inf, -inf, -inf};
+  const std::vector<float> x = {1e30F,    -1e30F, 1e30F, /**/ -inf, 0,    0,
+                                /**/ nan, 1,      2,     /**/ -inf, -inf, -inf};
   std::vector<float> y(x.size());
   softmax_forward(SoftmaxKind::softmax, {4, 3, 1}, x.data(), y.data());
   EXPECT_EQ(std::vector<float>(y.begin(), y.begin() + 6),

@@ -69,8 +69,8 @@ TEST(ActivationLayers, PrintAsPyTorchDoes) {
   EXPECT_EQ(nn::GELU().describe(), "GELU(approximate='none')");
   EXPECT_EQ(nn::Softmax({.dim = 2}).describe(), "Softmax(dim=2)");
   EXPECT_EQ(nn::LogSoftmax().describe(), "LogSoftmax(dim=1)");
-  nn::Sequential net{nn::ReLU6(), nn::Sigmoid(), nn::Tanh(), nn::SiLU(), nn::Hardswish(),
-                     nn::Hardsigmoid(), nn::Identity()};
+  nn::Sequential net{nn::ReLU6(),     nn::Sigmoid(),     nn::Tanh(),    nn::SiLU(),
+                     nn::Hardswish(), nn::Hardsigmoid(), nn::Identity()};
   EXPECT_EQ(nn::describe(net),
             "Sequential(\n  (0): ReLU6()\n  (1): Sigmoid()\n  (2): Tanh()\n  (3): SiLU()\n"
             "  (4): Hardswish()\n  (5): Hardsigmoid()\n  (6): Identity()\n)");

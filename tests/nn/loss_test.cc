@@ -22,16 +22,16 @@ TEST(LossLayers, ComputeTheirFunctions) {
                         ops::mse_loss(x, y, Reduction::sum)));
   EXPECT_TRUE(bit_equal(nn::L1Loss({.reduction = Reduction::none})(x, y),
                         ops::l1_loss(x, y, Reduction::none)));
-  EXPECT_TRUE(bit_equal(nn::SmoothL1Loss({.beta = 0.5})(x, y),
-                        ops::smooth_l1_loss(x, y, {.beta = 0.5})));
+  EXPECT_TRUE(
+      bit_equal(nn::SmoothL1Loss({.beta = 0.5})(x, y), ops::smooth_l1_loss(x, y, {.beta = 0.5})));
   EXPECT_TRUE(bit_equal(nn::BCEWithLogitsLoss({.pos_weight = weight})(x, y),
                         ops::binary_cross_entropy_with_logits(x, y, {.pos_weight = weight})));
 }
 
 TEST(LossLayers, NameTheLabelThatHasNoClass) {
   const nn::CrossEntropyLoss loss;
-  EXPECT_ERROR(loss(ones({2, 3}), from_values<int64_t>({0, 3}, {2})), ValueError,
-               "target[1] is 3", "3 classes");
+  EXPECT_ERROR(loss(ones({2, 3}), from_values<int64_t>({0, 3}, {2})), ValueError, "target[1] is 3",
+               "3 classes");
 }
 
 }  // namespace

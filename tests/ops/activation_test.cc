@@ -162,11 +162,10 @@ TEST(Activation, RefusesIntegersInWords) {
 }
 
 TEST(Activation, PreluNamesTheWeightsItCouldTake) {
-  EXPECT_ERROR(ops::prelu(ones({2, 3, 4}), ones({4})), ShapeError, "prelu", "weight is 4",
-               "2×3×4", "or 3");
+  EXPECT_ERROR(ops::prelu(ones({2, 3, 4}), ones({4})), ShapeError, "prelu", "weight is 4", "2×3×4",
+               "or 3");
   EXPECT_ERROR(ops::prelu(ones({5}), ones({5})), ShapeError, "prelu", "1 weight");
-  EXPECT_ERROR(ops::prelu(ones({2, 3}), ones({3}, DType::float64)), DTypeError, "prelu",
-               "float64");
+  EXPECT_ERROR(ops::prelu(ones({2, 3}), ones({3}, DType::float64)), DTypeError, "prelu", "float64");
 }
 
 }  // namespace

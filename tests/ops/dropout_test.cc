@@ -16,8 +16,7 @@ TEST(Dropout, DropsAFractionPAndScalesTheRest) {
   for (const double p : {0.1, 0.5, 0.75}) {
     Generator generator(3);
     const int64_t count = 100000;
-    const std::vector<float> y =
-        ops::dropout(ones({count}), p, true, generator).to_vector<float>();
+    const std::vector<float> y = ops::dropout(ones({count}), p, true, generator).to_vector<float>();
     const auto zeros = std::count(y.begin(), y.end(), 0.0F);
     const auto kept = std::count(y.begin(), y.end(), static_cast<float>(1 / (1 - p)));
     EXPECT_EQ(zeros + kept, count);
@@ -70,8 +69,8 @@ TEST(Dropout, TheGradientPassesWhereTheInputDid) {
   for (const bool channels : {false, true}) {
     Generator generator(8);
     Tensor x = ones({3, 4, 5, 2}).set_requires_grad();
-    const Tensor y = channels ? ops::dropout2d(x, 0.5, true, generator)
-                              : ops::dropout(x, 0.5, true, generator);
+    const Tensor y =
+        channels ? ops::dropout2d(x, 0.5, true, generator) : ops::dropout(x, 0.5, true, generator);
     autograd::backward(y, ones(x.shape()));
     EXPECT_TRUE(bit_equal(x.grad(), y.detach()));
   }

@@ -74,8 +74,7 @@ TEST(Linear, NamesFeaturesThatDoNotFit) {
   EXPECT_ERROR(ops::linear(full({}, 1), weight), ShapeError, "scalar");
   EXPECT_ERROR(ops::linear(ones({2, 4}), ones({4})), ShapeError, "weight is 4");
   EXPECT_ERROR(ops::linear(ones({2, 4}), weight, ones({4})), ShapeError, "bias is 4", ": 5");
-  EXPECT_ERROR(ops::linear(ones({2, 4}, DType::float64), weight), DTypeError, "float64",
-               "float32");
+  EXPECT_ERROR(ops::linear(ones({2, 4}, DType::float64), weight), DTypeError, "float64", "float32");
   EXPECT_ERROR(ops::linear(arange(4, DType::uint8), weight), DTypeError, "uint8");
 }
 

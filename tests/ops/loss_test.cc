@@ -93,13 +93,13 @@ TEST(Loss, GradientsOfCrossEntropyAgreeWithDifferences) {
       expect_gradients([&](const auto& t) { return ops::cross_entropy(t[0], target, params); },
                        {leaf({2, 3, 3}, 1)});
       expect_gradients(
-          [&](const auto& t) {
-            return ops::cross_entropy(t[0], ops::softmax(t[1], 1), params);
-          },
+          [&](const auto& t) { return ops::cross_entropy(t[0], ops::softmax(t[1], 1), params); },
           {leaf({2, 3, 2, 2}, 2), leaf({2, 3, 2, 2}, 3)});
     }
     expect_gradients(
-        [&](const auto& t) { return ops::nll_loss(t[0], target, {weight, 1, reduction}); },
+        [&](const auto& t) {
+          return ops::nll_loss(t[0], target, {weight, 1, reduction});
+        },
         {leaf({2, 3, 3}, 4)});
   }
 }
@@ -112,11 +112,13 @@ TEST(Loss, GradientsOfElementLossesAgreeWithDifferences) {
     expect_gradients([&](const auto& t) { return ops::mse_loss(t[0], t[1], reduction); }, in);
     expect_gradients([&](const auto& t) { return ops::l1_loss(t[0], t[1], reduction); }, in);
     expect_gradients(
-        [&](const auto& t) { return ops::smooth_l1_loss(t[0], t[1], {reduction, 0.7}); }, in);
+        [&](const auto& t) {
+          return ops::smooth_l1_loss(t[0], t[1], {reduction, 0.7});
+        },
+        in);
     expect_gradients(
         [&](const auto& t) {
-          return ops::binary_cross_entropy_with_logits(t[0], t[1],
-                                                       {weight, reduction, pos_weight});
+          return ops::binary_cross_entropy_with_logits(t[0], t[1], {weight, reduction, pos_weight});
         },
         in);
   }
@@ -135,8 +137,7 @@ TEST(Loss, CrossEntropyOfConfidentLogitsKeepsItsDigits) {
   // log(1 + e^−16): a rounded probability would give 1.19e-7.
   const Tensor x = from_values<float>({16, 0, 1e4F, 0}, {2, 2});
   const std::vector<float> y =
-      ops::cross_entropy(x, labels({0, 1}, {2}), {.reduction = Reduction::none})
-          .to_vector<float>();
+      ops::cross_entropy(x, labels({0, 1}, {2}), {.reduction = Reduction::none}).to_vector<float>();
   EXPECT_NEAR(y[0], std::log1p(std::exp(-16.0)), 2e-9);
   EXPECT_EQ(y[1], 1e4F);
 }
@@ -191,9 +192,9 @@ TEST(Loss, NamesShapesThatDoNotFit) {
   EXPECT_ERROR(ops::binary_cross_entropy_with_logits(ones({2, 3}), ones({2, 3}),
                                                      {.weight = ones({2, 2, 3})}),
                ShapeError, "weight", "2×2×3", "2×3");
-  EXPECT_ERROR(ops::binary_cross_entropy_with_logits(ones({2, 3}), ones({2, 3}),
-                                                     {.pos_weight = ones({2})}),
-               ShapeError, "broadcast");
+  EXPECT_ERROR(
+      ops::binary_cross_entropy_with_logits(ones({2, 3}), ones({2, 3}), {.pos_weight = ones({2})}),
+      ShapeError, "broadcast");
 }
 
 TEST(Loss, NamesTypesAndOptionsThatDoNotFit) {

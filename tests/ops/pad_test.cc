@@ -48,8 +48,8 @@ int64_t source(PaddingMode mode, int64_t j, int64_t n) {
 }
 
 TEST(Pad, EachAxisIsPaddedAtBothEndsInEveryRank) {
-  for (const PaddingMode mode : {PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate,
-                                 PaddingMode::circular}) {
+  for (const PaddingMode mode :
+       {PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate, PaddingMode::circular}) {
     const Tensor x = randn({2, 3, 3, 4, 5});
     const ops::PadParams params{{1, 2, 0}, {2, 0, 3}, mode, 0.5};
     const Tensor y = ops::pad(x, params);
@@ -85,18 +85,33 @@ TEST(Pad, OfNothingKeepsTheElements) {
 }
 
 TEST(Pad, GradientsAgreeWithDifferences) {
-  for (const PaddingMode mode : {PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate,
-                                 PaddingMode::circular}) {
-    expect_gradients([=](const auto& t) { return ops::pad(t[0], {{2}, {1}, mode}); },
-                     {leaf({2, 3, 4}, 1)});
-    expect_gradients([=](const auto& t) { return ops::pad(t[0], {{1, 2}, {2, 0}, mode, 1}); },
-                     {leaf({2, 3, 3, 4}, 2)});
-    expect_gradients([=](const auto& t) { return ops::pad(t[0], {{1, 0, 1}, {0, 1, 1}, mode}); },
-                     {leaf({1, 2, 2, 3, 2}, 3)});
-    expect_gradients([=](const auto& t) { return ops::pad(t[0], {{-1, 1}, {1, -2}, mode}); },
-                     {leaf({2, 2, 3, 4}, 4)});
-    expect_gradients([=](const auto& t) { return ops::pad(t[0], {{2}, {1}, mode}); },
-                     {leaf({4}, 5)});
+  for (const PaddingMode mode :
+       {PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate, PaddingMode::circular}) {
+    expect_gradients(
+        [=](const auto& t) {
+          return ops::pad(t[0], {{2}, {1}, mode});
+        },
+        {leaf({2, 3, 4}, 1)});
+    expect_gradients(
+        [=](const auto& t) {
+          return ops::pad(t[0], {{1, 2}, {2, 0}, mode, 1});
+        },
+        {leaf({2, 3, 3, 4}, 2)});
+    expect_gradients(
+        [=](const auto& t) {
+          return ops::pad(t[0], {{1, 0, 1}, {0, 1, 1}, mode});
+        },
+        {leaf({1, 2, 2, 3, 2}, 3)});
+    expect_gradients(
+        [=](const auto& t) {
+          return ops::pad(t[0], {{-1, 1}, {1, -2}, mode});
+        },
+        {leaf({2, 2, 3, 4}, 4)});
+    expect_gradients(
+        [=](const auto& t) {
+          return ops::pad(t[0], {{2}, {1}, mode});
+        },
+        {leaf({4}, 5)});
   }
 }
 
@@ -107,8 +122,10 @@ TEST(Pad, GradientsHaveTheSameBitsOnAnyNumberOfThreads) {
     ThreadPool pool(threads);
     const UseThreadPool use(pool);
     return test::gradient_of(
-        [](const Tensor& t) { return ops::pad(t, {{3, 3}, {3, 3}, PaddingMode::reflect}); }, x,
-        grad);
+        [](const Tensor& t) {
+          return ops::pad(t, {{3, 3}, {3, 3}, PaddingMode::reflect});
+        },
+        x, grad);
   };
   const Tensor one = run(1);
   EXPECT_TRUE(bit_equal(run(2), one));

@@ -90,8 +90,8 @@ TEST(Reduce, GradientsAgreeWithDifferences) {
 }
 
 TEST(Reduce, ArgmaxCountsAlongAnyLogicalAxis) {
-  const Tensor x = from_values<float>({1, 5, 2, /**/ 7, 0, 9, /**/ 3, 3, 1, /**/ 4, 8, 8},
-                                      {2, 2, 3});
+  const Tensor x =
+      from_values<float>({1, 5, 2, /**/ 7, 0, 9, /**/ 3, 3, 1, /**/ 4, 8, 8}, {2, 2, 3});
   EXPECT_EQ(ops::argmax(x, 2).to_vector<int64_t>(), (std::vector<int64_t>{1, 2, 0, 1}));
   EXPECT_EQ(ops::argmax(x, 1).to_vector<int64_t>(), (std::vector<int64_t>{1, 0, 1, 1, 1, 1}));
   EXPECT_EQ(ops::argmax(x, 0).to_vector<int64_t>(), (std::vector<int64_t>{1, 0, 0, 0, 1, 0}));

@@ -144,8 +144,11 @@ TEST(ShapeOps, GradientsAgreeWithDifferences) {
     expect_gradients([=](const auto& t) { return ops::slice(t[0], dim, 1); }, in);
     expect_gradients([=](const auto& t) { return ops::slice(t[0], dim, 0, INT64_MAX, 2); }, in);
     expect_gradients([=](const auto& t) { return ops::select(t[0], dim, 1); }, in);
-    expect_gradients([=](const auto& t) { return ops::concat({t[0], t[1], t[0]}, dim); },
-                     {in[0], leaf(Shape{2, 3, 4, 2}.with(dim, 1), 2)});
+    expect_gradients(
+        [=](const auto& t) {
+          return ops::concat({t[0], t[1], t[0]}, dim);
+        },
+        {in[0], leaf(Shape{2, 3, 4, 2}.with(dim, 1), 2)});
   }
 }
 

@@ -30,8 +30,8 @@ TEST(Softmax, AgreesWithPyTorchAlongEveryAxis) {
       const bool logarithm = std::string(op) == "log_softmax";
       const Tensor y = logarithm ? ops::log_softmax(x, dim) : ops::softmax(x, dim);
       const double units = 30 + terms / 2;
-      expect_close(y, golden.tensor(entry, "y"), logarithm ? units * kUnit : 1.2e-38,
-                   units * kUnit, name + " y");
+      expect_close(y, golden.tensor(entry, "y"), logarithm ? units * kUnit : 1.2e-38, units * kUnit,
+                   name + " y");
       if (!has_gradient) continue;
       const Tensor& grad = golden.tensor(entry, "grad_y");
       autograd::backward(y, grad);

@@ -103,7 +103,7 @@ TEST(DType, KnowsSizesAndNames) {
     std::size_t size;
     const char* name;
     bool floating;
-  } kRows[] = {
+  } rows[] = {
       {DType::float32, 4, "float32", true}, {DType::float64, 8, "float64", true},
       {DType::float16, 2, "float16", true}, {DType::bfloat16, 2, "bfloat16", true},
       {DType::int8, 1, "int8", false},      {DType::uint8, 1, "uint8", false},
@@ -112,7 +112,7 @@ TEST(DType, KnowsSizesAndNames) {
       {DType::int64, 8, "int64", false},    {DType::uint64, 8, "uint64", false},
       {DType::boolean, 1, "bool", false},
   };
-  for (const auto& row : kRows) {
+  for (const auto& row : rows) {
     EXPECT_EQ(item_size(row.dtype), row.size);
     EXPECT_EQ(name_of(row.dtype), row.name);
     EXPECT_EQ(is_floating(row.dtype), row.floating);

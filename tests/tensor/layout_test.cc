@@ -147,6 +147,7 @@ TEST(PermuteMemory, MovesEveryElementWhereThePermutationSays) {
     const Tensor source = from_values(counting<double>(shape), shape);
     do {
       std::vector<int64_t> extents;
+      extents.reserve(permutation.size());
       for (const int64_t axis : permutation) extents.push_back(shape[axis]);
       Tensor target = zeros(Shape(extents), DType::float64);
       permute_memory(shape, permutation, sizeof(double), source.raw_data(),

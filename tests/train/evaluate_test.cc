@@ -1,0 +1,151 @@
+#include "convkit/train/evaluate.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "convkit/base/error.h"
+#include "convkit/io/file.h"
+#include "convkit/io/safetensors.h"
+#include "convkit/nn/functions.h"
+#include "convkit/train/predict.h"
+#include "convkit/train/trainer.h"
+#include "tests/support/picture_folder.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/throws.h"
+
+namespace convkit::train {
+namespace {
+
+// One small trained net for all tests here.
+class TrainedNet : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    dir = new test::TempDir;
+    TrainConfig config;
+    config.data = test::make_picture_folder(*dir / "data");
+    config.epochs = 4;
+    config.batch = 8;
+    config.lr = 0.02;
+    outcome = train(config, *dir / "run");
+  }
+  static void TearDownTestSuite() { delete dir; }
+
+  static std::string path(const std::string& name) { return *dir / name; }
+  static inline test::TempDir* dir = nullptr;
+  static inline TrainOutcome outcome;
+};
+
+TEST_F(TrainedNet, EvaluatesToWhatTrainingSaw) {
+  const Evaluation evaluation = evaluate(path("run"));
+  EXPECT_EQ(evaluation.weights, path("run/weights/best.safetensors"));
+  EXPECT_EQ(evaluation.metrics.samples(), 12);
+  EXPECT_DOUBLE_EQ(evaluation.metrics.accuracy(), outcome.best_accuracy);
+  EXPECT_EQ(evaluation.card.classes, (std::vector<std::string>{"lower", "upper"}));
+  EXPECT_EQ(evaluation.metrics.of_class(0).support, 6);
+}
+
+TEST_F(TrainedNet, GivesTheSameNumbersForAnyBatchAndThreads) {
+  const Evaluation one = evaluate(path("run"), {.batch = 256, .threads = 1});
+  const Evaluation two = evaluate(path("run"), {.batch = 5, .threads = 2, .workers = 0});
+  EXPECT_EQ(one.metrics.accuracy(), two.metrics.accuracy());
+  // Means over batches of 12 and of 5, 5, 2 differ by rounding in double only.
+  EXPECT_NEAR(one.metrics.loss(), two.metrics.loss(), 1e-6 * (1 + one.metrics.loss()));
+}
+
+TEST_F(TrainedNet, NeedsNothingButTheWeightsFile) {
+  std::filesystem::copy(path("run/weights/best.safetensors"), path("moved.safetensors"));
+  EXPECT_DOUBLE_EQ(evaluate(path("moved.safetensors")).metrics.accuracy(), outcome.best_accuracy);
+}
+
+TEST_F(TrainedNet, EvaluatesOnOtherData) {
+  const std::string other = test::make_picture_folder(path("other"), 3, 9, 16);
+  const Evaluation evaluation = evaluate(path("run"), {.data = other});
+  EXPECT_EQ(evaluation.metrics.samples(), 18);
+  EXPECT_GE(evaluation.metrics.accuracy(), 0.9);  // the same stripes, twice as large
+}
+
+TEST_F(TrainedNet, RefusesDataWithOtherClasses) {
+  for (const char* name : {"a", "b", "c"})
+    for (const char* part : {"train", "test"}) {
+      const std::string folder = path(std::string("three/") + part + "/" + name);
+      io::create_folders(folder);
+      Generator generator(1);
+      io::media::write_png(folder + "/1.png", test::striped_picture(true, 8, generator));
+    }
+  EXPECT_THROW(evaluate(path("run"), {.data = "folder:" + path("three")}), Error);
+}
+
+TEST_F(TrainedNet, AsksForTheNetOfWeightsThatDoNotNameIt) {
+  const io::SafeTensors file = io::load_safetensors(path("run/weights/best.safetensors"));
+  io::save_safetensors(path("bare.safetensors"), file.tensors);
+  EXPECT_ERROR(evaluate(path("bare.safetensors")), ValueError, "bare.safetensors", "--model",
+               "--data");
+  EXPECT_ERROR(load_net(path("bare.safetensors")), FormatError, "bare.safetensors", "--model");
+  const Evaluation evaluation =
+      evaluate(path("bare.safetensors"), {.data = "folder:" + path("data"), .model = "default"});
+  EXPECT_DOUBLE_EQ(evaluation.metrics.accuracy(), outcome.best_accuracy);
+  EXPECT_ERROR(
+      evaluate(path("bare.safetensors"), {.data = "folder:" + path("data"), .model = "resnet18"}),
+      Error, "bare.safetensors");
+  EXPECT_ERROR(evaluate(path("run"), {.model = "resnet18"}), ValueError, "of default",
+               "not of resnet18");
+}
+
+TEST_F(TrainedNet, StopsWhenAsked) {
+  const std::atomic<bool> stop{true};
+  EXPECT_ERROR(evaluate(path("run"), {.stop = &stop}), Error, "stopped after 0 of 12");
+}
+
+TEST_F(TrainedNet, RefusesDamagedFiles) {
+  io::write_file(path("damaged.safetensors"), "not weights");
+  EXPECT_THROW(evaluate(path("damaged.safetensors")), FormatError);
+  io::SafeTensors file = io::load_safetensors(path("run/weights/best.safetensors"));
+  for (const char* card : {"{}", "[", "{\"config\": 3}", "{\"config\": {}, \"input\": [1, -8, 8]}",
+                           "{\"config\": {}, \"input\": [1, 8, 8], \"classes\": [\"a\"]}"}) {
+    file.metadata["convkit"] = card;
+    io::save_safetensors(path("damaged.safetensors"), file.tensors, file.metadata);
+    EXPECT_ERROR(evaluate(path("damaged.safetensors")), FormatError, "damaged.safetensors",
+                 "description");
+  }
+}
+
+TEST_F(TrainedNet, PredictsPictures) {
+  LoadedNet loaded = load_net(path("run/weights/best.safetensors"));
+  Generator generator(3);
+  io::media::write_png(path("up.png"), test::striped_picture(true, 8, generator));
+  io::media::write_png(path("down.png"), test::striped_picture(false, 8, generator));
+  const auto predictions = predict(loaded, {path("up.png"), path("down.png")});
+  ASSERT_EQ(predictions.size(), 2U);
+  EXPECT_EQ(predictions[0].guesses[0].name, "upper");
+  EXPECT_EQ(predictions[1].guesses[0].name, "lower");
+  EXPECT_EQ(predictions[1].guesses[0].label, 0);
+  EXPECT_EQ(predictions[0].conversion, "");
+  ASSERT_EQ(predictions[0].guesses.size(), 2U);
+  // Softmax in float32: two values that sum to 1 within two roundings of 2^-24.
+  EXPECT_NEAR(predictions[0].guesses[0].probability + predictions[0].guesses[1].probability, 1,
+              2e-7);
+  EXPECT_GE(predictions[0].guesses[0].probability, predictions[0].guesses[1].probability);
+}
+
+TEST_F(TrainedNet, SaysHowItMadeAPictureFit) {
+  LoadedNet loaded = load_net(path("run/weights/best.safetensors"));
+  Generator generator(3);
+  const io::media::Image grey = test::striped_picture(true, 32, generator);
+  io::media::write_png(path("large.png"), io::media::with_channels(grey, 3));
+  const auto predictions = predict(loaded, {path("large.png")}, 1);
+  EXPECT_EQ(predictions[0].conversion, "colour to grey, 32×32 to 8×8");
+  EXPECT_EQ(predictions[0].guesses.size(), 1U);
+  EXPECT_EQ(predictions[0].guesses[0].name, "upper");
+}
+
+TEST_F(TrainedNet, RefusesPicturesItCannotRead) {
+  LoadedNet loaded = load_net(path("run/weights/best.safetensors"));
+  EXPECT_ERROR(predict(loaded, {path("none.png")}), IoError, "none.png");
+  io::write_file(path("text.png"), "no picture");
+  EXPECT_ERROR(predict(loaded, {path("text.png")}), FormatError, "text.png");
+  EXPECT_ERROR(predict(loaded, {}, 0), ValueError, "top is 0");
+}
+
+}  // namespace
+}  // namespace convkit::train
