@@ -90,7 +90,8 @@ void time_problem(const std::string& problem, const Settings& settings) {
     const double rate = gflop / median(our_times);
     std::printf("%-72s %-16s %-10s %8.1f %5.0f%%", problem.c_str(), name(direction),
                 plan(g, direction).name, rate, 100.0 * rate / peak);
-    if (peer) std::printf(" %8.1f %6.2f", gflop / median(peer_times), rate * median(peer_times) / gflop);
+    if (peer)
+      std::printf(" %8.1f %6.2f", gflop / median(peer_times), rate * median(peer_times) / gflop);
     std::printf("\n");
     std::fflush(stdout);
     // Gradients replaced what forward reads; numbers that grow without end would end as infinities.
@@ -138,8 +139,8 @@ int main(int argc, char** argv) {
     set_num_threads(settings.threads);
     std::printf("%d threads, %s, FMA peak %.0f GFLOP/s\n", settings.threads,
                 kernels::simd_target().c_str(), bench::fma_peak());
-    std::printf("%-72s %-16s %-10s %8s %6s %8s %6s\n", "problem", "direction", "algorithm", "GFLOP/s",
-                "peak", "oneDNN", "ratio");
+    std::printf("%-72s %-16s %-10s %8s %6s %8s %6s\n", "problem", "direction", "algorithm",
+                "GFLOP/s", "peak", "oneDNN", "ratio");
     for (const std::string& problem : settings.problems) bench::time_problem(problem, settings);
   } catch (const Error& error) {
     std::fprintf(stderr, "bench_conv: %s\n", error.what());

@@ -6,7 +6,7 @@
 
 #include "convkit/base/thread_pool.h"
 
-#define HWY_DISABLED_TARGETS                                                          \
+#define HWY_DISABLED_TARGETS \
   (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "bench/conv_peak.cc"

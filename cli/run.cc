@@ -29,6 +29,17 @@ std::string called_verb(const CLI::App& app) {
   return called.empty() ? std::string() : called.front()->get_name() + " ";
 }
 
+// CLI11 would only say that a verb is missing.
+void check_verb(const CLI::App& app, const std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments[0].starts_with("-")) return;
+  std::string known;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (verb->get_name() == arguments[0]) return;
+    known += (known.empty() ? "" : ", ") + verb->get_name();
+  }
+  throw UsageError("there is no verb '" + arguments[0] + "'; there are " + known);
+}
+
 int wrong_usage(Console& console, const CLI::App& app, const std::string& text) {
   tell_error(console, text);
   console.err() << "See convkit " << called_verb(app) << "--help" << std::endl;
@@ -51,6 +62,7 @@ int run(const std::vector<std::string>& arguments, Console& console, const Inter
   add_version(app, session);
 
   try {
+    check_verb(app, arguments);
     // CLI11 takes its arguments from the end.
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
     const int code = session.job();

@@ -42,6 +42,13 @@ Shape parse_shape(const std::string& text) {
   }
 }
 
+// As --input takes it: 1x3x224x224.
+std::string typed(const Shape& shape) {
+  std::string text;
+  for (const int64_t extent : shape) text += (text.empty() ? "" : "x") + std::to_string(extent);
+  return text;
+}
+
 Shape with_batch(const Shape& sample) { return sample.with_inserted(0, 1); }
 
 struct Subject {
@@ -63,7 +70,7 @@ Subject subject_of(const SummaryArguments& arguments) {
     if (input.rank() < 3)
       throw UsageError(message("--input ", arguments.input, " has ", input.rank(),
                                " extents; it needs batch, channels and sizes, such as ",
-                               with_batch(facts.input)));
+                               typed(with_batch(facts.input))));
     const int64_t classes = arguments.classes > 0 ? arguments.classes : facts.num_classes;
     return {models::make_model(arguments.what, input.without(0), classes), input};
   }

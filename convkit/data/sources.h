@@ -21,7 +21,9 @@
 ///                           DIR/val/...); or DIR/<class>/*, which a seed splits into the two
 namespace convkit::data {
 
+/// Which part of a data set.
 enum class Split { train, test };
+/// "train" or "test".
 CONVKIT_API std::string to_text(Split split);
 
 struct OpenOptions {

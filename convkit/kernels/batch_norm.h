@@ -6,10 +6,10 @@
 
 /// Batch normalisation (Ioffe and Szegedy, "Batch normalization", ICML 2015) on plain pointers.
 ///
-/// A channels-last tensor is a matrix of `rows` = batch · positions by `channels`, x[r·channels +
-/// c]. Statistics are held in double. All outputs are overwritten; pointers need no alignment; an
-/// output may be its input (y = x, dx = dy) but must not overlap it otherwise. The same bits come
-/// out whatever the number of threads.
+/// A channels-last tensor is a matrix of `rows` = batch · positions by `channels`, both at least 1:
+/// x[r·channels + c]. Statistics are held in double. All outputs are overwritten; pointers need no
+/// alignment; an output may be its input (y = x, dx = dy) but must not overlap it otherwise. The
+/// same bits come out whatever the number of threads.
 namespace convkit::kernels {
 
 struct BatchNormGeometry {
@@ -27,7 +27,7 @@ struct BatchNormAffine {
   const T* bias = nullptr;    ///< null: 0
 };
 
-/// mean[c] = Σ_r x / rows and variance[c] = Σ_r (x − mean)² / rows (the biased one). rows ≥ 1.
+/// mean[c] = Σ_r x / rows and variance[c] = Σ_r (x − mean)² / rows (the biased one).
 ///
 /// Blocks of rows that fit into the cache are summed twice, the second time around the block's own
 /// mean, and merged in double (Chan, Golub and LeVeque, "Algorithms for computing the sample

@@ -52,13 +52,12 @@ Brick BrickCut::brick(int64_t index) const {
 BrickInput::BrickInput(const std::array<InputAxis, kAxes>& axes, int64_t channels, int64_t used,
                        Copy copy)
     : axes_(axes), channels_(channels), used_(used) {
-  copies_ = copy == Copy::always ||
-            (copy != Copy::never && collides(axes[kAxes - 1].step * channels));
+  copies_ =
+      copy == Copy::always || (copy != Copy::never && collides(axes[kAxes - 1].step * channels));
   covers_edges_ = copy == Copy::for_edges || copy == Copy::always;
   for (const InputAxis& axis : axes)
-    if (covers_edges_ &&
-        (axis.start + axis.low < 0 ||
-         axis.start + (axis.rows - 1) * axis.step + axis.high >= axis.size))
+    if (covers_edges_ && (axis.start + axis.low < 0 ||
+                          axis.start + (axis.rows - 1) * axis.step + axis.high >= axis.size))
       copies_ = true;
   set_brick_size({1, axes[0].rows, axes[1].rows, axes[2].rows});
 }
@@ -123,16 +122,15 @@ const float* BrickInput::base(const float* x, const Brick& brick, ChannelRange c
   const auto line_at = [&](int64_t n, int64_t d, int64_t h) {
     return x + ((n * size[0] + d) * size[1] + h) * size[2] * channels_ + channels.first;
   };
-  if (!copies_)
-    return line_at(brick.first[0], origin[0], origin[1]) + origin[2] * channels_;
+  if (!copies_) return line_at(brick.first[0], origin[0], origin[1]) + origin[2] * channels_;
   Extents needed;
   Extents source_step;
   for (int axis = 0; axis < kAxes; ++axis) {
     const int64_t rows = brick.count[static_cast<std::size_t>(axis) + 1];
     source_step[axis] = compact_[axis] ? axes_[axis].step : 1;
-    needed[axis] = compact_[axis] ? rows
-                                  : (rows - 1) * axes_[axis].step + axes_[axis].high -
-                                        axes_[axis].low + 1;
+    needed[axis] = compact_[axis]
+                       ? rows
+                       : (rows - 1) * axes_[axis].step + axes_[axis].high - axes_[axis].low + 1;
   }
   for (int64_t n = 0; n < brick.count[0]; ++n)
     for (int64_t d = 0; d < needed[0]; ++d)

@@ -60,21 +60,23 @@ class Depthwise {
         strips_(g.in_channels),
         zeros_(static_cast<std::size_t>(g.in_channels)) {
     std::fill_n(zeros_.data(), g.in_channels, 0.0f);
-    input_ = BrickInput(input_axes(axes_, in), g.in_channels, g.in_channels,
-                        BrickInput::Copy::never);
+    input_ =
+        BrickInput(input_axes(axes_, in), g.in_channels, g.in_channels, BrickInput::Copy::never);
     cut_ = BrickCut({g.batch, axes_[0].rows, axes_[1].rows, axes_[2].rows}, kBrickRows);
     chunks_ = std::clamp<int64_t>(ceil_div(kWantedTasks, cut_.bricks()), 1, strips_.count());
     // Taps along W are one run: their offsets are equally spaced.
     const std::vector<int64_t>& along_w = axes_[2].offsets;
     a_step_ = along_w.size() > 1 ? (along_w[1] - along_w[0]) * input_.offset_stride(2) : 0;
-    strip_floats_ = static_cast<int64_t>(axes_[0].offsets.size() * axes_[1].offsets.size() *
-                                         along_w.size()) * strips_.width();
+    strip_floats_ =
+        static_cast<int64_t>(axes_[0].offsets.size() * axes_[1].offsets.size() * along_w.size()) *
+        strips_.width();
   }
 
   int64_t packed_floats() const { return strips_.count() * (strip_floats_ + strips_.width()); }
   int64_t tasks() const { return cut_.bricks() * chunks_; }
 
-  // [strip][tap in the order of the offsets][channel], zeros behind the last channel; then the bias.
+  // [strip][tap in the order of the offsets][channel], zeros behind the last channel; then the
+  // bias.
   void pack(const float* w, const float* bias, float* packed) const {
     if (bias != nullptr) {
       float* const to = packed + strips_.count() * strip_floats_;
@@ -199,8 +201,8 @@ class DepthwiseWeight {
                     .step = g.stride[axis],
                     .low = 0,
                     .high = (g.kernel[axis] - 1) * g.dilation[axis]};
-    input_ = BrickInput(axes, g.in_channels, chunk_strips_ * strips_.width(),
-                        BrickInput::Copy::always);
+    input_ =
+        BrickInput(axes, g.in_channels, chunk_strips_ * strips_.width(), BrickInput::Copy::always);
     for (int64_t wanted = kBrickRows;; wanted /= 2) {
       cut_ = BrickCut(positions, wanted);
       input_.set_brick_size(cut_.size());
@@ -321,10 +323,10 @@ void depthwise_forward(const ConvGeometry& g, const float* x, const float* w, co
                        float* y) {
   if (g.batch == 0) return;
   std::vector<Depthwise> parts;
-  parts.emplace_back(g, g.in, g.out,
-                     std::array<AxisLattice, kAxes>{forward_lattice(g, 0, 1),
-                                                    forward_lattice(g, 1, 1),
-                                                    forward_lattice(g, 2, 1)});
+  parts.emplace_back(
+      g, g.in, g.out,
+      std::array<AxisLattice, kAxes>{forward_lattice(g, 0, 1), forward_lattice(g, 1, 1),
+                                     forward_lattice(g, 2, 1)});
   run_all(parts, x, w, bias, y);
 }
 

@@ -113,8 +113,8 @@ void Correlation::plan_input() {
   const auto w_offsets = static_cast<int64_t>(w_axis.offsets.size());
   const bool consecutive =
       w_offsets > 0 && w_axis.offsets.back() - w_axis.offsets.front() == w_offsets - 1;
-  // Few channels make for short sums, unless neighbours along W are joined to them. That needs their
-  // channels side by side, and no edges in between.
+  // Few channels make for short sums, unless neighbours along W are joined to them. That needs
+  // their channels side by side, and no edges in between.
   const bool join_by_copy = depth_ < kFewChannels && consecutive && w_offsets > 1;
   const bool apart = g_.groups > 1;
   input_ = BrickInput(input_axes(axes_, sides_.in), sides_.in_channels, depth_,
@@ -190,9 +190,9 @@ void Correlation::pack_cell(const Block& block, const PackCell& cell, const floa
     const int64_t run = std::min(columns_ - channel, block.count - column);
     const int64_t tap_w = axes_[2].tap(cell.offset_w, j);
     if (tap_w >= 0) {
-      const float* const from =
-          weights + (cell.kernel_line * g_.kernel[2] + tap_w) * sides_.weight_tap +
-          channel * sides_.weight_column + cell.k.first * sides_.weight_k;
+      const float* const from = weights +
+                                (cell.kernel_line * g_.kernel[2] + tap_w) * sides_.weight_tap +
+                                channel * sides_.weight_column + cell.k.first * sides_.weight_k;
       if (sides_.weight_k == 1)
         kernels_.transpose(from, sides_.weight_column, run, rows, to + column, width);
       else if (!folded)
@@ -214,11 +214,10 @@ void Correlation::run(int64_t task, const float* x, const float* packed, const f
   Buffer<float> scratch(static_cast<std::size_t>(input_.scratch_floats()));
   const float* const base =
       offset_count() == 0 ? x : input_.base(x, brick, {group * depth_, depth_}, scratch.data());
-  const std::vector<RowTable> tables = list_rows(
-      {axes_, input_, base, zeros_.data(), sides_.out, sides_.out_channels}, brick);
+  const std::vector<RowTable> tables =
+      list_rows({axes_, input_, base, zeros_.data(), sides_.out, sides_.out_channels}, brick);
   std::vector<std::vector<TapRun>> runs;
-  for (const RowTable& table : tables)
-    runs.push_back(list_taps(axes_, input_, table, joins_taps_));
+  for (const RowTable& table : tables) runs.push_back(list_taps(axes_, input_, table, joins_taps_));
   float padded_bias[kMaxTileVectors * 64];
   std::vector<TileSegment> segments;
   for (int64_t b = blocks * chunk / chunks_; b < blocks * (chunk + 1) / chunks_; ++b) {
@@ -307,10 +306,10 @@ void direct_forward(const ConvGeometry& geometry, const float* x, const float* w
                        .weight_column = taps * g.group_in()};
   const int64_t fold = best_fold(g, Direction::forward, g.group_out(), tile_kernels().lanes);
   std::vector<Correlation> parts;
-  parts.emplace_back(g, sides,
-                     std::array<AxisLattice, kAxes>{forward_lattice(g, 0, 1),
-                                                    forward_lattice(g, 1, 1),
-                                                    forward_lattice(g, 2, fold)});
+  parts.emplace_back(
+      g, sides,
+      std::array<AxisLattice, kAxes>{forward_lattice(g, 0, 1), forward_lattice(g, 1, 1),
+                                     forward_lattice(g, 2, fold)});
   run_all(parts, x, w, bias, y);
 }
 

@@ -16,8 +16,8 @@ namespace convkit::kernels {
 namespace {
 
 constexpr int64_t kWantedTasks = 32;
-// Positions of a brick: dw is read and written once per brick, while a panel of two vectors for each
-// position stays in the second-level cache.
+// Positions of a brick: dw is read and written once per brick, while a panel of two vectors for
+// each position stays in the second-level cache.
 constexpr int64_t kBrickPositions = 384;
 constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 // A slice of positions with a dw of its own must be long enough to pay for summing these dw.
@@ -199,8 +199,8 @@ void WeightGradient::plan_tasks() {
   const int64_t wanted = ceil_div(kWantedTasks, slices_ * g_.groups);
   block_chunks_ = std::min(wanted, blocks);
   block_chunks_ = ceil_div(blocks, ceil_div(blocks, block_chunks_));
-  row_chunks_ = std::clamp<int64_t>(ceil_div(wanted, block_chunks_), 1,
-                                    ceil_div(rows, 4 * kMaxTileRows));
+  row_chunks_ =
+      std::clamp<int64_t>(ceil_div(wanted, block_chunks_), 1, ceil_div(rows, 4 * kMaxTileRows));
   sum_chunks_ = ceil_div(row_side_ == RowSide::taps ? k_ : g_.group_out(), 64);
 }
 
@@ -225,11 +225,10 @@ void WeightGradient::list_segments(const Brick& brick, int64_t width,
     for (int64_t d = 0; d < n[1]; ++d)
       for (int64_t h = 0; h < n[2]; ++h, place += n[3]) {
         if (place % run != 0) continue;
-        const int64_t a = row_side_ == RowSide::taps
-                              ? b * input_.batch_stride() + d * input_.row_stride(0) +
-                                    h * input_.row_stride(1)
-                              : (position(brick, b, d, h) - position(brick, 0, 0, 0)) *
-                                    g_.out_channels;
+        const int64_t a =
+            row_side_ == RowSide::taps
+                ? b * input_.batch_stride() + d * input_.row_stride(0) + h * input_.row_stride(1)
+                : (position(brick, b, d, h) - position(brick, 0, 0, 0)) * g_.out_channels;
         segments.push_back({a, place * width});
       }
 }
@@ -255,8 +254,8 @@ void WeightGradient::pack_taps(const float* x, const Brick& brick, const Block& 
                              shift[1] * input_.offset_stride(1) +
                              shift[2] * input_.offset_stride(2);
   const auto in_at = [&](int axis, int64_t i) {
-    return axes_[axis].start + (brick.first[static_cast<std::size_t>(axis) + 1] + i) *
-                                   axes_[axis].step + shift[axis];
+    return axes_[axis].start +
+           (brick.first[static_cast<std::size_t>(axis) + 1] + i) * axes_[axis].step + shift[axis];
   };
   // Positions [begin, end) of a line read the tensor.
   int64_t begin = 0;
@@ -292,8 +291,8 @@ void WeightGradient::run(int64_t task, const float* x, const float* dy, float* p
   const auto blocks = static_cast<int64_t>(blocks_.size());
   const int64_t row_begin = rows * row_chunk / row_chunks_;
   const int64_t row_end = rows * (row_chunk + 1) / row_chunks_;
-  float* const c = writes_dw_ ? dw + group * partial_size_
-                              : partial + (group * slices_ + slice) * partial_size_;
+  float* const c =
+      writes_dw_ ? dw + group * partial_size_ : partial + (group * slices_ + slice) * partial_size_;
   const std::array<int64_t, 4>& size = cut_.size();
   Buffer<float> scratch(static_cast<std::size_t>(input_.scratch_floats()));
   Buffer<float> panel(static_cast<std::size_t>(size[0] * size[1] * size[2] * size[3] *

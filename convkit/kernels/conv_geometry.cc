@@ -26,8 +26,7 @@ bool trivial(const ConvGeometry& g, int axis) {
 
 bool same_axis(const ConvGeometry& g, int a, int b) {
   return g.in[a] == g.in[b] && g.out[a] == g.out[b] && g.kernel[a] == g.kernel[b] &&
-         g.stride[a] == g.stride[b] && g.dilation[a] == g.dilation[b] &&
-         g.pad_lo[a] == g.pad_lo[b];
+         g.stride[a] == g.stride[b] && g.dilation[a] == g.dilation[b] && g.pad_lo[a] == g.pad_lo[b];
 }
 
 void check_axis(const ConvGeometry& g, int axis) {
@@ -44,8 +43,8 @@ void check_axis(const ConvGeometry& g, int axis) {
   in_range(g.pad_hi[axis], -kMaxExtent, "padding after");
   checked_mul(g.kernel[axis], g.dilation[axis], "convolution: kernel span");
   const int64_t padded = g.in[axis] + g.pad_lo[axis] + g.pad_hi[axis];
-  const int64_t out = conv_output_size(g.in[axis], g.kernel[axis], g.stride[axis],
-                                       g.pad_lo[axis], g.pad_hi[axis], g.dilation[axis]);
+  const int64_t out = conv_output_size(g.in[axis], g.kernel[axis], g.stride[axis], g.pad_lo[axis],
+                                       g.pad_hi[axis], g.dilation[axis]);
   CONVKIT_CHECK(out >= 1, ShapeError, "convolution: the kernel spans ",
                 kernel_span(g.kernel[axis], g.dilation[axis]), " along ", axis_name,
                 ", but the padded input is ", padded, " (", g.in[axis], " + ", g.pad_lo[axis],

@@ -65,6 +65,7 @@ CONVKIT_API int64_t weight_count(const ConvGeometry& geometry);
 /// Multiply-adds of one direction, those with padding included (the field's convention).
 CONVKIT_API int64_t macs(const ConvGeometry& geometry);
 
+/// For hashed containers: equal geometries have equal hashes.
 CONVKIT_API std::size_t hash(const ConvGeometry& geometry);
 
 /// The problem in benchdnn's notation, e.g. `g4mb1ic64ih56oc64oh56kh3ph1`: groups, batch, channels,

@@ -22,8 +22,9 @@ void fill_taps(AxisLattice& lattice, int64_t kernel, OffsetOf&& offset_of) {
   for (int64_t j = 0; j < lattice.fold; ++j)
     for (int64_t k = 0; k < kernel; ++k)
       if (const auto [exists, offset] = offset_of(j, k); exists) {
-        const auto index = std::lower_bound(lattice.offsets.begin(), lattice.offsets.end(), offset) -
-                           lattice.offsets.begin();
+        const auto index =
+            std::lower_bound(lattice.offsets.begin(), lattice.offsets.end(), offset) -
+            lattice.offsets.begin();
         lattice.taps[static_cast<std::size_t>(index * lattice.fold + j)] = k;
       }
 }

@@ -5,8 +5,8 @@
 
 #include "convkit/kernels/conv_geometry.h"
 
-/// Forward and backward-input are one computation: rows of outputs on a lattice, each a weighted sum
-/// of inputs at the same offsets from the row's own place. Internal to kernels/.
+/// Forward and backward-input are one computation: rows of outputs on a lattice, each a weighted
+/// sum of inputs at the same offsets from the row's own place. Internal to kernels/.
 namespace convkit::kernels {
 
 /// One axis. Row r covers the `fold` outputs out_start + r·out_step + j (j < fold, as far as they

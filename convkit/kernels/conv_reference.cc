@@ -124,9 +124,9 @@ void reference_backward_weight(const ConvGeometry& g, const T* x, const T* dy, T
   });
 }
 
-#define CONVKIT_DEFINE_REFERENCE(T)                                                              \
-  template void reference_forward(const ConvGeometry&, const T*, const T*, const T*, T*);        \
-  template void reference_backward_input(const ConvGeometry&, const T*, const T*, T*);           \
+#define CONVKIT_DEFINE_REFERENCE(T)                                                       \
+  template void reference_forward(const ConvGeometry&, const T*, const T*, const T*, T*); \
+  template void reference_backward_input(const ConvGeometry&, const T*, const T*, T*);    \
   template void reference_backward_weight(const ConvGeometry&, const T*, const T*, T*);
 CONVKIT_DEFINE_REFERENCE(float)
 CONVKIT_DEFINE_REFERENCE(double)

@@ -19,12 +19,12 @@ void reference_backward_input(const ConvGeometry& geometry, const T* dy, const T
 template <class T>
 void reference_backward_weight(const ConvGeometry& geometry, const T* x, const T* dy, T* dw);
 
-#define CONVKIT_DECLARE_REFERENCE(T)                                                             \
-  extern template CONVKIT_API void reference_forward(const ConvGeometry&, const T*, const T*,    \
-                                                     const T*, T*);                              \
-  extern template CONVKIT_API void reference_backward_input(const ConvGeometry&, const T*,       \
-                                                            const T*, T*);                       \
-  extern template CONVKIT_API void reference_backward_weight(const ConvGeometry&, const T*,      \
+#define CONVKIT_DECLARE_REFERENCE(T)                                                          \
+  extern template CONVKIT_API void reference_forward(const ConvGeometry&, const T*, const T*, \
+                                                     const T*, T*);                           \
+  extern template CONVKIT_API void reference_backward_input(const ConvGeometry&, const T*,    \
+                                                            const T*, T*);                    \
+  extern template CONVKIT_API void reference_backward_weight(const ConvGeometry&, const T*,   \
                                                              const T*, T*);
 CONVKIT_DECLARE_REFERENCE(float)
 CONVKIT_DECLARE_REFERENCE(double)

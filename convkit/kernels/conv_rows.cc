@@ -76,8 +76,8 @@ class Lister {
     const auto& axes = context_.axes;
     const BrickInput& input = context_.input;
     const int64_t rows = brick_.count[0] * kinds[0].count * kinds[1].count * kinds[2].count;
-    const bool inside = whole(0, kinds[0].taps) && whole(1, kinds[1].taps) &&
-                        whole(2, kinds[2].taps);
+    const bool inside =
+        whole(0, kinds[0].taps) && whole(1, kinds[1].taps) && whole(2, kinds[2].taps);
     const bool own = inside || kinds[2].fold < axes[2].fold || rows >= kFewestRowsOfAKind;
     RowTable& table = own ? tables_.emplace_back() : leftovers_;
     if (own) {

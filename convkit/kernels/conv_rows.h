@@ -20,7 +20,8 @@ struct TapRange {
 
 /// Rows that see the same taps: those inside of the input all, those at an edge only the taps that
 /// do not fall outside, so that nothing is multiplied by zeros. Kinds of few rows would make short,
-/// slow tiles; they share one table with a pointer per tap and row, to zeros where a tap is outside.
+/// slow tiles; they share one table with a pointer per tap and row, to zeros where a tap is
+/// outside.
 struct RowTable {
   std::vector<const float*> input;  ///< one per row or, if per_tap, [tap][row]
   std::vector<int64_t> output;      ///< floats from the start of the output

@@ -6,7 +6,8 @@
 /// sum. Internal to kernels/.
 namespace convkit::kernels {
 
-/// One run of `depth` terms of a tile's sum: floats beyond each row's pointer and beyond TileJob::b.
+/// One run of `depth` terms of a tile's sum: floats beyond each row's pointer and beyond
+/// TileJob::b.
 struct TileSegment {
   int64_t a;
   int64_t b;
@@ -14,19 +15,20 @@ struct TileSegment {
 
 /// For r < rows and j < columns:
 ///
-///   c[c_offset[r] + j] (+)= bias[j] + Σ_s Σ_{k < depth} row[s][r][a_start + segment[s].a + k·a_step]
+///   c[c_offset[r] + j] (+)= bias[j] + Σ_s Σ_{k < depth} row[s][r][a_start + segment[s].a +
+///   k·a_step]
 ///                                                     · b[segment[s].b + k·b_step + j]
 ///
-/// with row[s] = rows + s·rows_step. A row may lie anywhere: each has a pointer, which costs nothing
-/// measurable against equally spaced rows (one more load per broadcast) and makes the tile
-/// independent of the shape of the picture. With rows_step = 0 all segments share the pointers; else
-/// each has its own, so that taps which fall outside of the picture can point to zeros.
+/// with row[s] = rows + s·rows_step. A row may lie anywhere: each has a pointer, which costs
+/// nothing measurable against equally spaced rows (one more load per broadcast) and makes the tile
+/// independent of the shape of the picture. With rows_step = 0 all segments share the pointers;
+/// else each has its own, so that taps which fall outside of the picture can point to zeros.
 ///
 /// `b` (and `bias`) must be readable for whole vectors, that is vectors · lanes floats per k;
 /// nothing else is touched beyond `columns`.
 ///
-/// The elementwise kernels, for depthwise convolution, take a vector of a row instead of one number:
-/// row[...][... + j] · b[... + j].
+/// The elementwise kernels, for depthwise convolution, take a vector of a row instead of one
+/// number: row[...][... + j] · b[... + j].
 struct TileJob {
   const float* const* rows = nullptr;
   int64_t rows_step = 0;
@@ -49,8 +51,8 @@ inline constexpr int kMaxTileVectors = 2;
 
 /// The micro-kernels of one instruction set, for every tile height and one or two vectors.
 struct TileKernels {
-  int64_t lanes = 1;                               ///< floats in a vector
-  int64_t max_rows[kMaxTileVectors + 1] = {};      ///< by number of vectors
+  int64_t lanes = 1;                           ///< floats in a vector
+  int64_t max_rows[kMaxTileVectors + 1] = {};  ///< by number of vectors
   using Run = void (*)(const TileJob&);
   Run run[kMaxTileVectors + 1][kMaxTileRows + 1] = {};              ///< [vectors][rows]
   Run run_elementwise[kMaxTileVectors + 1][kMaxTileRows + 1] = {};  ///< [vectors][rows]

@@ -81,8 +81,8 @@ void set_simd_target(std::string_view name) {
     if ((processor_targets() & target.bits) != 0) known += std::string(target.name) + ", ";
     allowed &= ~target.bits;
   }
-  throw ValueError(message("no SIMD target '", name, "' on this machine; there are: ", known,
-                           "best"));
+  throw ValueError(
+      message("no SIMD target '", name, "' on this machine; there are: ", known, "best"));
 }
 
 }  // namespace convkit::kernels

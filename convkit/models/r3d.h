@@ -24,6 +24,7 @@ struct CONVKIT_API R3D {
   nn::Linear fc;
 };
 
+/// 33.4 million parameters for 400 classes (Kinetics, torchvision's default).
 CONVKIT_API R3D r3d_18(const ResNetOptions& options = {.num_classes = 400});
 
 }  // namespace convkit::models

@@ -7,7 +7,6 @@
 #include "convkit/nn/linear.h"
 #include "convkit/nn/pool.h"
 #include "convkit/nn/sequential.h"
-#include "convkit/nn/sequential.h"
 
 namespace convkit::models {
 

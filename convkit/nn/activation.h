@@ -78,6 +78,7 @@ struct CONVKIT_API Sigmoid : Layer {
   std::string describe() const { return "Sigmoid()"; }
 };
 
+/// y = tanh(x), torch.nn.Tanh.
 struct CONVKIT_API Tanh : Layer {
   Tensor operator()(const Tensor& x) const;
   void visit(auto&& /*v*/) {}

@@ -42,6 +42,7 @@ struct TruncNormalOptions {
 CONVKIT_API Tensor trunc_normal_(Tensor tensor, const TruncNormalOptions& options = {},
                                  Generator& generator = default_generator());
 
+/// Every element becomes `value`.
 CONVKIT_API Tensor constant_(Tensor tensor, double value);
 CONVKIT_API Tensor ones_(Tensor tensor);
 CONVKIT_API Tensor zeros_(Tensor tensor);

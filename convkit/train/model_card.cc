@@ -63,7 +63,8 @@ ModelCard card_from_metadata(const io::Metadata& metadata, const std::string& so
   const Json json = Json::parse(metadata.at(kKey), nullptr, false);
   CONVKIT_CHECK(json.is_object(), FormatError, source, ": the net's description is damaged");
   ModelCard card;
-  card.config = config_from_json(field<Json>(json, "config", source).dump(), source);
+  card.config = config_from_json(field<Json>(json, "config", source).dump(),
+                                 source + ": the net's description");
   const auto extents = field<std::vector<int64_t>>(json, "input", source);
   for (const int64_t extent : extents)
     CONVKIT_CHECK(extent >= 1 && extents.size() < kMaxRank, FormatError, source,

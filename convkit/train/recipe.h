@@ -11,6 +11,7 @@
 /// From the words of a TrainConfig to the objects that train.
 namespace convkit::train {
 
+/// The optimiser a config names, over `parameters`.
 CONVKIT_API std::unique_ptr<optim::Optimizer> make_optimizer(const TrainConfig& config,
                                                              std::vector<Tensor> parameters);
 

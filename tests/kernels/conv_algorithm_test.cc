@@ -99,8 +99,8 @@ TEST(ConvAlgorithms, GiveTheSameBitsOnAnyNumberOfThreads) {
           } else {
             const std::vector<float>& want = on_one_thread[index++];
             EXPECT_EQ(std::memcmp(want.data(), got.data(), want.size() * sizeof(float)), 0)
-                << row.name << " " << name(direction) << " of " << to_string(g) << " on "
-                << threads << " threads";
+                << row.name << " " << name(direction) << " of " << to_string(g) << " on " << threads
+                << " threads";
           }
         }
     }
@@ -142,8 +142,9 @@ TEST(ConvAlgorithms, AnUnknownNameIsRefusedWithTheNamesThereAre) {
 }
 
 TEST(ConvPlanner, PicksDepthwiseWhereEveryChannelIsAGroup) {
-  for (const char* problem : {"g32mb1ic32ih112oc32oh112kh3ph1", "g256mb8ic256iw1000oc256ow1000kw7pw3",
-                              "g64mb1ic64ih56oc64oh56kh3ph2dh1"})
+  for (const char* problem :
+       {"g32mb1ic32ih112oc32oh112kh3ph1", "g256mb8ic256iw1000oc256ow1000kw7pw3",
+        "g64mb1ic64ih56oc64oh56kh3ph2dh1"})
     for (const Direction direction : kDirections) {
       const auto [row, reason] = choose(parse_problem(problem), direction);
       EXPECT_STREQ(row->name, "depthwise") << problem;
@@ -152,9 +153,8 @@ TEST(ConvPlanner, PicksDepthwiseWhereEveryChannelIsAGroup) {
 }
 
 TEST(ConvPlanner, PicksDirectElsewhere) {
-  for (const char* problem :
-       {"mb1ic64ih56oc64oh56kh3ph1", "g4mb1ic64ih56oc64oh56kh3ph1", "g4mb1ic4ih9oc8oh9kh3ph1",
-        "mb1ic1iw1000oc1ow937kw64pw0"})
+  for (const char* problem : {"mb1ic64ih56oc64oh56kh3ph1", "g4mb1ic64ih56oc64oh56kh3ph1",
+                              "g4mb1ic4ih9oc8oh9kh3ph1", "mb1ic1iw1000oc1ow937kw64pw0"})
     for (const Direction direction : kDirections)
       EXPECT_STREQ(choose(parse_problem(problem), direction).algorithm->name, "direct") << problem;
 }
@@ -175,10 +175,9 @@ TEST(ConvPlanner, NeverPicksTheReferenceNorARowThatDoesNotApply) {
 
 TEST(ConvPlanner, ARowSaysInWordsWhyItDoesNotApply) {
   const std::string words =
-      conv_algorithm("depthwise").why_not(parse_problem("g4mb1ic64ih8oc32oh8kh3ph1"),
-                                          Direction::forward);
-  EXPECT_EQ(words,
-            "not depthwise: 4 groups of 16 → 8 channels, where each group must be 1 → 1");
+      conv_algorithm("depthwise")
+          .why_not(parse_problem("g4mb1ic64ih8oc32oh8kh3ph1"), Direction::forward);
+  EXPECT_EQ(words, "not depthwise: 4 groups of 16 → 8 channels, where each group must be 1 → 1");
 }
 
 TEST(Conv, FloatAndDoubleAgree) {
@@ -209,9 +208,9 @@ TEST(Conv, FloatAndDoubleAgree) {
 TEST(Conv, RefusesAGeometryThatDoesNotFit) {
   ConvGeometry g = parse_problem("mb1ic6ih9oc4oh9kh3ph1");
   g.out[2] = 10;
-  EXPECT_THROW(kernels::conv_forward(g, static_cast<const float*>(nullptr), nullptr, nullptr,
-                                     nullptr),
-               ShapeError);
+  EXPECT_THROW(
+      kernels::conv_forward(g, static_cast<const float*>(nullptr), nullptr, nullptr, nullptr),
+      ShapeError);
 }
 
 TEST(ChannelSums, AddEveryChannelOverAllRows) {

@@ -92,14 +92,14 @@ inline Exact exact(Direction direction, const ConvData& data) {
   const auto taps = static_cast<double>(g.kernel[0] * g.kernel[1] * g.kernel[2]);
   const auto positions = static_cast<double>(g.batch * g.out[0] * g.out[1] * g.out[2]);
   return {compute(false), compute(true),
-          direction == Direction::forward ? taps * static_cast<double>(g.group_in()) + 1.0
+          direction == Direction::forward          ? taps * static_cast<double>(g.group_in()) + 1.0
           : direction == Direction::backward_input ? taps * static_cast<double>(g.group_out())
                                                    : positions};
 }
 
 /// Empty if `got` is within rounding of `want`, else the worst element in words. A float sum of n
-/// products is off by at most n·u·Σ|a·b|, u = 2^-24 (Higham, Accuracy and Stability, eq. 3.5, with a
-/// rounding to spare for the final one); roundings that do not conspire give √n instead of n, of
+/// products is off by at most n·u·Σ|a·b|, u = 2^-24 (Higham, Accuracy and Stability, eq. 3.5, with
+/// a rounding to spare for the final one); roundings that do not conspire give √n instead of n, of
 /// which 8 times is far beyond chance. The smaller of the two is allowed.
 inline std::string difference(const std::vector<float>& got, const Exact& want) {
   const double factor =

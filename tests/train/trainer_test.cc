@@ -218,7 +218,7 @@ TEST_F(TrainerTest, RefusesToResumeWithOtherData) {
   train(config, dir / "run", false, stop.hooks());
   std::filesystem::remove_all(dir / "data");
   test::make_picture_folder(dir / "data", 4, 2);
-  EXPECT_ERROR(resume(dir / "run"), FormatError, "checkpoint stands at epoch 0, batch 4",
+  EXPECT_ERROR(resume(dir / "run"), FormatError, "checkpoint stands at epoch 0, batch",
                "2 epochs of 1 batches", "have changed since");
 }
 

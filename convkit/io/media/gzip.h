@@ -12,6 +12,7 @@ namespace convkit::io::media {
 /// What is compressed decompresses to at most this many bytes unless told otherwise.
 inline constexpr int64_t kMaxInflatedBytes = int64_t{1} << 31;
 
+/// Whether the bytes begin as a gzip file does.
 CONVKIT_API bool is_gzip(std::span<const uint8_t> bytes);
 
 /// Decompresses a gzip file of one or several members (RFC 1952). Throws FormatError, naming
