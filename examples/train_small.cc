@@ -48,6 +48,6 @@ int main() {
     optimizer.step();
     if (step % 10 == 0) std::printf("step %d: loss %.4f\n", step, loss.item());
   }
-  save_safetensors("train_small.safetensors", nn::state_dict(net));
+  io::save_safetensors("train_small.safetensors", nn::state_dict(net));
   std::puts("weights: train_small.safetensors (PyTorch's keys)");
 }

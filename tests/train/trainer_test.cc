@@ -214,7 +214,7 @@ TEST_F(TrainerTest, LeavesAFinishedRunAlone) {
 }
 
 TEST_F(TrainerTest, RefusesToResumeWithOtherData) {
-  StopAfter stop(1, 4);
+  StopAfter stop(1, 5);
   train(config, dir / "run", false, stop.hooks());
   std::filesystem::remove_all(dir / "data");
   test::make_picture_folder(dir / "data", 4, 2);
