@@ -14,13 +14,25 @@ namespace convkit::kernels {
 namespace HWY_NAMESPACE {
 
 // One row of the table: kernels::UnaryOp's name, the struct that computes it.
-#define CONVKIT_UNARY_TABLE(ROW)                                                                 \
-  ROW(relu, Relu)                                                                                \
-  ROW(leaky_relu, LeakyRelu)                                                                     \
-  ROW(relu6, Relu6)                                                                              \
-  ROW(sigmoid, Sigmoid) ROW(tanh, Tanh) ROW(gelu, Gelu) ROW(gelu_tanh, GeluTanh) ROW(silu, Silu) \
-      ROW(hardswish, Hardswish) ROW(hardsigmoid, Hardsigmoid) ROW(neg, Neg) ROW(exp, Exp)        \
-          ROW(log, Log) ROW(sqrt, Sqrt) ROW(abs, Abs) ROW(clamp, Clamp)
+// clang-format off
+#define CONVKIT_UNARY_TABLE(ROW) \
+  ROW(relu, Relu) \
+  ROW(leaky_relu, LeakyRelu) \
+  ROW(relu6, Relu6) \
+  ROW(sigmoid, Sigmoid) \
+  ROW(tanh, Tanh) \
+  ROW(gelu, Gelu) \
+  ROW(gelu_tanh, GeluTanh) \
+  ROW(silu, Silu) \
+  ROW(hardswish, Hardswish) \
+  ROW(hardsigmoid, Hardsigmoid) \
+  ROW(neg, Neg) \
+  ROW(exp, Exp) \
+  ROW(log, Log) \
+  ROW(sqrt, Sqrt) \
+  ROW(abs, Abs) \
+  ROW(clamp, Clamp)
+// clang-format on
 
 // value(d, x) and gradient(d, saved, dy), saved being x or y (see gradient_uses_output).
 template <class T>
