@@ -68,6 +68,7 @@ void expect_no_stray_access(const ConvGeometry& g) {
 }
 
 TEST(ConvAlgorithms, TouchNothingOutsideTheirTensorsOnTheSharedShapes) {
+  const OnThreads alone(1);
   for (const ConvShape& shape : kConvShapes)
     expect_no_stray_access(shrunk(kernels::parse_problem(shape.problem), 300'000));
 }
