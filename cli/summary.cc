@@ -32,7 +32,7 @@ Shape parse_shape(const std::string& text) {
     const auto [after, error] = std::from_chars(at, end, extent);
     const bool is_sound = error == std::errc() && extent >= 1 && extent <= INT32_MAX &&
                           (after == end || ((*after == 'x' || *after == ',') && after + 1 != end));
-    if (!is_sound || extents.size() + 1 > kMaxRank)
+    if (!is_sound || extents.size() + 1 > kMaxDim)
       throw UsageError(message("--input '", text,
                                "' is no shape; write batch, channels and sizes,"
                                " such as 1x3x224x224"));
@@ -67,8 +67,8 @@ Subject subject_of(const SummaryArguments& arguments) {
         as_usage([&]() -> decltype(auto) { return models::find_model(arguments.what); });
     const Shape input =
         arguments.input.empty() ? with_batch(facts.input) : parse_shape(arguments.input);
-    if (input.rank() < 3)
-      throw UsageError(message("--input ", arguments.input, " has ", input.rank(),
+    if (input.dim() < 3)
+      throw UsageError(message("--input ", arguments.input, " has ", input.dim(),
                                " extents; it needs batch, channels and sizes, such as ",
                                typed(with_batch(facts.input))));
     const int64_t classes = arguments.classes > 0 ? arguments.classes : facts.num_classes;

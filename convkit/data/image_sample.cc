@@ -6,7 +6,7 @@
 namespace convkit::data {
 
 void fit_image(const io::media::Image& image, const Shape& shape, Sample& sample) {
-  CONVKIT_CHECK(shape.rank() == 3 && (shape[0] == 1 || shape[0] == 3), ShapeError,
+  CONVKIT_CHECK(shape.dim() == 3 && (shape[0] == 1 || shape[0] == 3), ShapeError,
                 "a picture has the shape (1 or 3, H, W), not ", shape);
   const bool convert = image.channels != shape[0];
   const io::media::Image converted =
@@ -28,8 +28,8 @@ Tensor prepare_image(const io::media::Image& image, const Shape& sample_shape,
 }
 
 io::media::Image to_image(const Sample& sample) {
-  CONVKIT_CHECK(sample.shape.rank() == 3 && sample.shape[0] >= 1 && sample.shape[0] <= 4,
-                ShapeError, "a sample of ", sample.shape, " is no picture (1 to 4 channels, H, W)");
+  CONVKIT_CHECK(sample.shape.dim() == 3 && sample.shape[0] >= 1 && sample.shape[0] <= 4, ShapeError,
+                "a sample of ", sample.shape, " is no picture (1 to 4 channels, H, W)");
   CONVKIT_CHECK(sample.is_bytes(), DTypeError, "a picture has bytes, this sample has floats");
   return {{sample.shape[1], sample.shape[2], sample.shape[0]}, sample.bytes()};
 }

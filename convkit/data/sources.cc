@@ -100,11 +100,10 @@ DatasetPtr open_idx(const IdxSource& source, Split split) {
   }
   io::media::IdxArray images = io::media::read_idx(paths[0]);
   const io::media::IdxArray labels = io::media::read_idx(paths[1]);
-  CONVKIT_CHECK(
-      images.dtype == DType::uint8 && images.shape.rank() == 3 && images.shape.numel() > 0,
-      FormatError, paths[0], ": pictures are bytes of shape (N, H, W), not ", images.dtype, " ",
-      images.shape);
-  CONVKIT_CHECK(labels.dtype == DType::uint8 && labels.shape.rank() == 1, FormatError, paths[1],
+  CONVKIT_CHECK(images.dtype == DType::uint8 && images.shape.dim() == 3 && images.shape.numel() > 0,
+                FormatError, paths[0], ": pictures are bytes of shape (N, H, W), not ",
+                images.dtype, " ", images.shape);
+  CONVKIT_CHECK(labels.dtype == DType::uint8 && labels.shape.dim() == 1, FormatError, paths[1],
                 ": labels are bytes of shape (N), not ", labels.dtype, " ", labels.shape);
   CONVKIT_CHECK(labels.shape[0] == images.shape[0], FormatError, paths[1], " has ", labels.shape[0],
                 " labels, but ", paths[0], " has ", images.shape[0], " pictures");

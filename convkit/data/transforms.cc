@@ -10,7 +10,7 @@ namespace convkit::data {
 namespace {
 
 PixelSize picture_size(const Shape& shape, const char* what) {
-  CONVKIT_CHECK(shape.rank() == 3, ShapeError, what, " takes pictures (C, H, W), not samples of ",
+  CONVKIT_CHECK(shape.dim() == 3, ShapeError, what, " takes pictures (C, H, W), not samples of ",
                 shape);
   return {shape[1], shape[2], shape[0]};
 }
@@ -219,7 +219,7 @@ void apply(const PixelTransform& transform, Sample& sample, Generator& generator
 }
 
 Shape Pipeline::output_shape(const Shape& input) const {
-  CONVKIT_CHECK(input.rank() >= 1 && input.numel() > 0, ShapeError,
+  CONVKIT_CHECK(input.dim() >= 1 && input.numel() > 0, ShapeError,
                 "samples have channels first and no empty axis, (C, ...), not ", input);
   Shape shape = input;
   for (const PixelTransform& transform : pixels) shape = std::visit(OutputShape{shape}, transform);

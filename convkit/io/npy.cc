@@ -118,7 +118,7 @@ class LiteralReader {
     std::vector<int64_t> values;
     expect('(');
     while (!take(')')) {
-      need(values.size() < static_cast<std::size_t>(kMaxRank), "the array has more than ", kMaxRank,
+      need(values.size() < static_cast<std::size_t>(kMaxDim), "the array has more than ", kMaxDim,
            " axes, the most convkit's tensors have");
       values.push_back(integer());
       if (take(')')) break;
@@ -232,8 +232,8 @@ std::vector<uint8_t> serialize_npy(const Tensor& tensor) {
                 "; convert the tensor with to(DType::float32)");
   std::string shape = "(";
   for (const int64_t extent : tensor.shape()) shape += message(extent, ", ");
-  if (tensor.rank() > 1) shape.resize(shape.size() - 2);
-  if (tensor.rank() == 1) shape.pop_back();
+  if (tensor.dim() > 1) shape.resize(shape.size() - 2);
+  if (tensor.dim() == 1) shape.pop_back();
   std::string header =
       message("{'descr': '", type->first, "', 'fortran_order': False, 'shape': ", shape, "), }");
   // The elements begin at a multiple of 64 bytes, as numpy wants it for memory maps.

@@ -40,7 +40,7 @@ struct CONVKIT_API SafeTensors {
 
 /// Reads a file. Throws IoError when it cannot be read, and FormatError, naming the file, the
 /// tensor and the numbers, when it breaks the format, has a type (8-bit floats, say) or a rank
-/// (above kMaxRank) that convkit has not, or a shape whose bytes are not there. No more memory is
+/// (above kMaxDim) that convkit has not, or a shape whose bytes are not there. No more memory is
 /// taken than the file is long. A BOOL byte other than 0 counts as true.
 CONVKIT_API SafeTensors load_safetensors(const std::string& path);
 /// The same for bytes at hand; `name` stands in messages for the path.

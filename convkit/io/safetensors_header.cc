@@ -122,9 +122,8 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     need(value <= static_cast<uint64_t>(INT64_MAX), quoted(name_), ": ", key_, " holds ", value,
          ", which does not fit into 63 bits");
     // Longer than any shape: refuse it here rather than store millions of extents.
-    need(list_.size() < static_cast<std::size_t>(kMaxRank), quoted(name_), ": ", key_,
-         " has more than ", kMaxRank, " numbers; convkit's tensors have at most ", kMaxRank,
-         " axes");
+    need(list_.size() < static_cast<std::size_t>(kMaxDim), quoted(name_), ": ", key_,
+         " has more than ", kMaxDim, " numbers; convkit's tensors have at most ", kMaxDim, " axes");
     list_.push_back(static_cast<int64_t>(value));
     return true;
   }

@@ -10,7 +10,7 @@ namespace convkit::models {
 template <class M>
 void init_convolutions(M& net) {
   nn::for_each_tensor(net, [](const std::string&, Tensor& tensor, bool is_parameter) {
-    if (is_parameter && tensor.rank() >= 3)
+    if (is_parameter && tensor.dim() >= 3)
       nn::init::kaiming_normal_(tensor, {.mode = nn::init::FanMode::fan_out});
   });
 }

@@ -59,7 +59,7 @@ nn::AnyModule make(const std::string& base, const Shape& input, int64_t classes)
   if (base == "m5") return M5(M5Options{.in_channels = channels, .num_classes = classes});
   if (base == "r3d_18")
     return r3d_18(ResNetOptions{.in_channels = channels, .num_classes = classes});
-  switch (input.rank() - 1) {
+  switch (input.dim() - 1) {
     case 1:
       return make_ranked<1>(base, channels, classes);
     case 2:
@@ -107,7 +107,7 @@ const ModelFacts& find_model(const std::string& name) {
 nn::AnyModule make_model(const std::string& name, const Shape& input, int64_t num_classes) {
   const ModelFacts& facts = find_model(name);
   const Name wanted = parsed(name);
-  const int64_t rank = input.rank() - 1;
+  const int64_t rank = input.dim() - 1;
   CONVKIT_CHECK(num_classes >= 1, ValueError, name, ": num_classes is ", num_classes,
                 "; a net needs at least 1");
   CONVKIT_CHECK(

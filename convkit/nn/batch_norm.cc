@@ -38,8 +38,8 @@ Tensor BatchNorm<Rank>::operator()(const Tensor& x) {
   const Scope scope(path);
   CONVKIT_CHECK(x.defined(), ValueError, "BatchNorm", Rank,
                 "d: the input is undefined (never assigned)");
-  CONVKIT_CHECK(x.rank() == Rank + 2 || (Rank == 1 && x.rank() == 2), ShapeError, "BatchNorm", Rank,
-                "d: the input is ", x.shape(), " of rank ", x.rank(), "; it must be ",
+  CONVKIT_CHECK(x.dim() == Rank + 2 || (Rank == 1 && x.dim() == 2), ShapeError, "BatchNorm", Rank,
+                "d: the input is ", x.shape(), " with ", x.dim(), " axes; it must be ",
                 kShapes[Rank - 1]);
   CONVKIT_CHECK(x.size(1) == options.num_features, ShapeError, "BatchNorm", Rank, "d: the input ",
                 x.shape(), " has ", x.size(1), " channels, but num_features is ",

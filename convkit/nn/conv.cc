@@ -41,7 +41,7 @@ Shape weight_shape(const ConvOptions<Rank>& o) {
 // Modes other than zeros extend the input first and convolve without padding.
 template <int Rank>
 Tensor extended(const Tensor& x, const ConvOptions<Rank>& o) {
-  const bool batched = x.rank() == Rank + 2;
+  const bool batched = x.dim() == Rank + 2;
   ops::PadParams params{.lo = {}, .hi = {}, .mode = o.padding_mode};
   for (std::size_t axis = 0; axis < Rank; ++axis) {
     SamePadding ends{o.padding.lo[axis], o.padding.hi[axis]};
@@ -72,7 +72,7 @@ Tensor Conv<Rank>::operator()(const Tensor& x) const {
                                .padding = options.padding,
                                .dilation = options.dilation,
                                .groups = options.groups};
-  const bool has_rank = x.defined() && (x.rank() == Rank + 1 || x.rank() == Rank + 2);
+  const bool has_rank = x.defined() && (x.dim() == Rank + 1 || x.dim() == Rank + 2);
   if (options.padding_mode == PaddingMode::zeros || !has_rank)
     return ops::conv<Rank>(x, weight, bias, params);
   params.padding = 0;

@@ -173,10 +173,10 @@ double calculate_gain(Nonlinearity nonlinearity, double negative_slope) {
 }
 
 Fans calculate_fans(const Shape& weight) {
-  CONVKIT_CHECK(weight.rank() >= 2, ShapeError, "init: a weight of shape ", weight,
+  CONVKIT_CHECK(weight.dim() >= 2, ShapeError, "init: a weight of shape ", weight,
                 " has no fan_in and fan_out; it needs at least two axes (out, in, kernel...)");
   int64_t volume = 1;
-  for (int64_t axis = 2; axis < weight.rank(); ++axis) volume *= weight[axis];
+  for (int64_t axis = 2; axis < weight.dim(); ++axis) volume *= weight[axis];
   return {weight[1] * volume, weight[0] * volume};
 }
 
@@ -239,7 +239,7 @@ Tensor kaiming_normal_(Tensor tensor, const KaimingOptions& options, Generator& 
 }
 
 Tensor orthogonal_(Tensor tensor, double gain, Generator& generator) {
-  CONVKIT_CHECK(tensor.rank() >= 2, ShapeError, "orthogonal_: a tensor of shape ", tensor.shape(),
+  CONVKIT_CHECK(tensor.dim() >= 2, ShapeError, "orthogonal_: a tensor of shape ", tensor.shape(),
                 " is no matrix; it needs at least two axes");
   if (tensor.numel() == 0) return tensor;
   const int64_t rows = tensor.size(0);
@@ -259,7 +259,7 @@ Tensor orthogonal_(Tensor tensor, double gain, Generator& generator) {
 }
 
 Tensor dirac_(Tensor tensor, int64_t groups) {
-  CONVKIT_CHECK(tensor.rank() >= 3 && tensor.rank() <= 5, ShapeError, "dirac_: a tensor of shape ",
+  CONVKIT_CHECK(tensor.dim() >= 3 && tensor.dim() <= 5, ShapeError, "dirac_: a tensor of shape ",
                 tensor.shape(), " is no convolution's weight, which has 3 to 5 axes");
   CONVKIT_CHECK(groups >= 1 && tensor.size(0) % groups == 0, ValueError, "dirac_: groups (", groups,
                 ") must divide the output channels (", tensor.size(0), ")");
@@ -267,7 +267,7 @@ Tensor dirac_(Tensor tensor, int64_t groups) {
   if (tensor.numel() == 0) return tensor;
   const std::vector<int64_t> strides = memory_strides(tensor.shape());
   int64_t centre = 0;
-  for (int64_t axis = 2; axis < tensor.rank(); ++axis)
+  for (int64_t axis = 2; axis < tensor.dim(); ++axis)
     centre += tensor.size(axis) / 2 * strides[static_cast<std::size_t>(axis)];
   const int64_t per_group = tensor.size(0) / groups;
   std::vector<int64_t> offsets;
@@ -279,7 +279,7 @@ Tensor dirac_(Tensor tensor, int64_t groups) {
 }
 
 Tensor eye_(Tensor tensor) {
-  CONVKIT_CHECK(tensor.rank() == 2, ShapeError, "eye_: a tensor of shape ", tensor.shape(),
+  CONVKIT_CHECK(tensor.dim() == 2, ShapeError, "eye_: a tensor of shape ", tensor.shape(),
                 " is no matrix; it needs two axes");
   tensor.fill(0);
   std::vector<int64_t> offsets;

@@ -37,8 +37,8 @@ Tensor hardsigmoid(const Tensor& x) { return unary("hardsigmoid", UnaryOp::hards
 Tensor prelu(const Tensor& x, const Tensor& weight) {
   check_floating("prelu", x);
   check_same_type("prelu", x, weight, "the weight");
-  const int64_t channels = x.rank() >= 2 ? x.size(1) : 1;
-  CONVKIT_CHECK(weight.rank() == 1 && (weight.size(0) == 1 || weight.size(0) == channels),
+  const int64_t channels = x.dim() >= 2 ? x.size(1) : 1;
+  CONVKIT_CHECK(weight.dim() == 1 && (weight.size(0) == 1 || weight.size(0) == channels),
                 ShapeError, "prelu: the weight is ", weight.shape(), ", but an input of ",
                 x.shape(), " takes 1 weight, or ", channels, " (one per channel)");
   // Channels are innermost in memory, so the tensor is rows of them, or of single elements.

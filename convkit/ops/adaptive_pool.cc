@@ -20,7 +20,7 @@ Tensor adaptive_pool(const char* op, PoolWindows pool, const Tensor& x,
                      const AdaptivePoolParams<Rank>& params) {
   validate(params, op);
   check_pool_input(op, x, Rank);
-  if (x.rank() == Rank + 1)
+  if (x.dim() == Rank + 1)
     return squeeze(adaptive_pool<Rank>(op, pool, unsqueeze(x, 0), params), 0);
   kernels::PoolGeometry g{.batch = x.size(0), .channels = x.size(1), .axes = {}};
   for (kernels::PoolAxis& axis : g.axes) axis = kernels::adaptive_axis(1, 1);

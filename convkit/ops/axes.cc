@@ -12,7 +12,7 @@ namespace {
 // Distance in memory from one result element to the next along each axis; 0 where x repeats.
 std::vector<int64_t> stretched_strides(const Shape& shape, const Shape& result) {
   std::vector<int64_t> strides = memory_strides(shape);
-  for (int64_t axis = 0; axis < shape.rank(); ++axis)
+  for (int64_t axis = 0; axis < shape.dim(); ++axis)
     if (shape[axis] == 1 && result[axis] != 1) strides[static_cast<std::size_t>(axis)] = 0;
   return strides;
 }
@@ -21,12 +21,12 @@ void run_binary(kernels::BinaryOp op, const Tensor& a, const Tensor& b, Tensor& 
   const Shape& shape = y.shape();
   if (y.numel() == 0) return;
   // Leading axes of extent 1 may change which axis is innermost in memory: then elements move.
-  const Tensor a_full = a.reshaped(with_leading_ones(a.shape(), shape.rank()));
-  const Tensor b_full = b.reshaped(with_leading_ones(b.shape(), shape.rank()));
+  const Tensor a_full = a.reshaped(with_leading_ones(a.shape(), shape.dim()));
+  const Tensor b_full = b.reshaped(with_leading_ones(b.shape(), shape.dim()));
   const std::vector<int64_t> a_strides = stretched_strides(a_full.shape(), shape);
   const std::vector<int64_t> b_strides = stretched_strides(b_full.shape(), shape);
   kernels::Broadcast axes;
-  for (const int64_t axis : memory_order(shape.rank())) {
+  for (const int64_t axis : memory_order(shape.dim())) {
     const auto i = static_cast<std::size_t>(axes.axes++);
     axes.extents[i] = shape[axis];
     axes.a_strides[i] = a_strides[static_cast<std::size_t>(axis)];
@@ -60,7 +60,7 @@ std::vector<int64_t> memory_order(int64_t rank) {
 }
 
 Shape with_leading_ones(const Shape& shape, int64_t rank) {
-  std::vector<int64_t> extents(static_cast<std::size_t>(rank - shape.rank()), 1);
+  std::vector<int64_t> extents(static_cast<std::size_t>(rank - shape.dim()), 1);
   extents.insert(extents.end(), shape.begin(), shape.end());
   return extents;
 }
@@ -86,7 +86,7 @@ Tensor sum_over(const Tensor& x, std::span<const int64_t> axes, double scale) {
     bool summed;
   };
   std::vector<Group> groups;
-  for (const int64_t axis : memory_order(x.rank())) {
+  for (const int64_t axis : memory_order(x.dim())) {
     if (x.size(axis) == 1) continue;
     const bool summed = std::find(axes.begin(), axes.end(), axis) != axes.end();
     if (groups.empty() || groups.back().summed != summed) groups.push_back({1, summed});
@@ -120,9 +120,9 @@ Tensor sum_over(const Tensor& x, std::span<const int64_t> axes, double scale) {
 
 Tensor sum_to_shape(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
-  const Shape full = with_leading_ones(shape, x.rank());
+  const Shape full = with_leading_ones(shape, x.dim());
   std::vector<int64_t> axes;
-  for (int64_t axis = 0; axis < x.rank(); ++axis)
+  for (int64_t axis = 0; axis < x.dim(); ++axis)
     if (full[axis] == 1 && x.size(axis) != 1) axes.push_back(axis);
   return sum_over(x, axes).reshaped(shape);
 }

@@ -30,14 +30,14 @@ BatchNormGeometry geometry_of(const Tensor& x) {
 
 void check_input(const Tensor& x) {
   CONVKIT_CHECK(x.defined(), ValueError, "batch_norm: the input is undefined (never assigned)");
-  CONVKIT_CHECK(x.rank() >= 2, ShapeError, "batch_norm: the input is ", x.shape(), " of rank ",
-                x.rank(), "; it must be (N, C) or (N, C, spatial...)");
+  CONVKIT_CHECK(x.dim() >= 2, ShapeError, "batch_norm: the input is ", x.shape(), " with ", x.dim(),
+                " axes; it must be (N, C) or (N, C, spatial...)");
   check_floating("batch_norm", x);
 }
 
 void check_per_channel(const char* name, const Tensor& tensor, const Tensor& x) {
   if (!tensor.defined()) return;
-  CONVKIT_CHECK(tensor.rank() == 1 && tensor.size(0) == x.size(1), ShapeError, "batch_norm: ", name,
+  CONVKIT_CHECK(tensor.dim() == 1 && tensor.size(0) == x.size(1), ShapeError, "batch_norm: ", name,
                 " is ", tensor.shape(), ", but the input ", x.shape(), " has ", x.size(1),
                 " channels; it must have one value for each");
   check_same_type("batch_norm", x, tensor, name);

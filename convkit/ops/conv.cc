@@ -51,12 +51,12 @@ void check_types(const std::string& op, const Tensor& x, const Tensor& weight, c
 template <int Rank>
 void check_channels(const std::string& op, const Tensor& x, const Tensor& weight,
                     const Tensor& bias, int64_t groups) {
-  CONVKIT_CHECK(weight.rank() == Rank + 2, ShapeError, op, ": the weight is ", weight.shape(),
-                " of rank ", weight.rank(), "; it must be (out_channels, in_channels / groups, ",
+  CONVKIT_CHECK(weight.dim() == Rank + 2, ShapeError, op, ": the weight is ", weight.shape(),
+                " with ", weight.dim(), " axes; it must be (out_channels, in_channels / groups, ",
                 Rank == 1   ? "kernel"
                 : Rank == 2 ? "kernel height, width"
                             : "kernel depth, height, width",
-                ") of rank ", Rank + 2);
+                ") with ", Rank + 2, " axes");
   CONVKIT_CHECK(groups >= 1, ValueError, op, ": groups (", groups, ") must be at least 1");
   const int64_t out_channels = weight.size(0);
   const int64_t in_channels = weight.size(1) * groups;
@@ -67,7 +67,7 @@ void check_channels(const std::string& op, const Tensor& x, const Tensor& weight
                 weight.shape(), "; it needs at least one channel on each side");
   CONVKIT_CHECK(out_channels % groups == 0, ShapeError, op, ": out_channels (", out_channels,
                 ") must be divisible by groups (", groups, ")");
-  CONVKIT_CHECK(!bias.defined() || (bias.rank() == 1 && bias.size(0) == out_channels), ShapeError,
+  CONVKIT_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == out_channels), ShapeError,
                 op, ": the bias is ", bias.defined() ? to_text(bias.shape()) : std::string(),
                 "; it must have one value per output channel: ", out_channels);
 }
@@ -174,10 +174,10 @@ Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
   const std::string op = name_of_op<Rank>();
   CONVKIT_CHECK(x.defined() && weight.defined(), ValueError, op, ": the ",
                 x.defined() ? "weight" : "input", " is undefined (never assigned)");
-  if (x.rank() == Rank + 1)
+  if (x.dim() == Rank + 1)
     return with_batch_axis(conv<Rank>(with_batch_axis(x, true), weight, bias, params), false);
-  CONVKIT_CHECK(x.rank() == Rank + 2, ShapeError, op, ": the input is ", x.shape(), " of rank ",
-                x.rank(), "; it must be (N, C, ",
+  CONVKIT_CHECK(x.dim() == Rank + 2, ShapeError, op, ": the input is ", x.shape(), " with ",
+                x.dim(), " axes; it must be (N, C, ",
                 Rank == 1   ? "L"
                 : Rank == 2 ? "H, W"
                             : "D, H, W",

@@ -27,9 +27,9 @@ struct Rows {
 
 Rows rows_of(const char* name, const Tensor& x) {
   check_floating(name, x);
-  CONVKIT_CHECK(x.rank() >= 1, ShapeError, name,
+  CONVKIT_CHECK(x.dim() >= 1, ShapeError, name,
                 ": the input is a scalar; it must be (N, C), (N, C, positions...) or (C)");
-  const int64_t axis = x.rank() == 1 ? 0 : 1;
+  const int64_t axis = x.dim() == 1 ? 0 : 1;
   const int64_t classes = x.size(axis);
   CONVKIT_CHECK(classes >= 1, ShapeError, name, ": the input ", x.shape(), " has no classes");
   return {x.numel() / classes, classes, x.shape().without(axis)};
@@ -38,7 +38,7 @@ Rows rows_of(const char* name, const Tensor& x) {
 void check_weight(const char* name, const Tensor& x, const Tensor& weight, int64_t classes) {
   if (!weight.defined()) return;
   check_same_type(name, x, weight, "weight");
-  CONVKIT_CHECK(weight.rank() == 1 && weight.size(0) == classes, ShapeError, name, ": weight is ",
+  CONVKIT_CHECK(weight.dim() == 1 && weight.size(0) == classes, ShapeError, name, ": weight is ",
                 weight.shape(), "; it must have one value per class: ", classes);
   CONVKIT_CHECK(!weight.requires_grad(), GradError, name,
                 ": weight is a constant and cannot require a gradient; detach() it");

@@ -80,8 +80,8 @@ void check(const char* name, const Tensor& x, double p) {
 Tensor channel_dropout(const char* name, int64_t spatial, const Tensor& x, double p, bool training,
                        Generator& generator) {
   check(name, x, p);
-  CONVKIT_CHECK(x.rank() == spatial + 2 || x.rank() == spatial + 1, ShapeError, name,
-                ": the input is ", x.shape(), " of rank ", x.rank(), "; it must be (N, C, ",
+  CONVKIT_CHECK(x.dim() == spatial + 2 || x.dim() == spatial + 1, ShapeError, name,
+                ": the input is ", x.shape(), " with ", x.dim(), " axes; it must be (N, C, ",
                 spatial, " spatial axes) or unbatched (C, ", spatial, " spatial axes)");
   if (!training || p == 0) return x;
   std::vector<int64_t> extents = x.shape().to_vector();

@@ -20,15 +20,15 @@ kernels::ConvGeometry geometry_of(int64_t rows, int64_t in, int64_t out) {
 void check(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   check_floating("linear", x);
   check_same_type("linear", x, weight, "the weight");
-  CONVKIT_CHECK(weight.rank() == 2 && weight.size(0) >= 1 && weight.size(1) >= 1, ShapeError,
+  CONVKIT_CHECK(weight.dim() == 2 && weight.size(0) >= 1 && weight.size(1) >= 1, ShapeError,
                 "linear: the weight is ", weight.shape(),
                 "; it must be (out_features, in_features), at least 1×1");
-  CONVKIT_CHECK(x.rank() >= 1 && x.size(-1) == weight.size(1), ShapeError, "linear: the input ",
+  CONVKIT_CHECK(x.dim() >= 1 && x.size(-1) == weight.size(1), ShapeError, "linear: the input ",
                 x.shape(), " must end in in_features = ", weight.size(1), " (weight ",
                 weight.shape(), "); flatten(x, 1) makes one axis of channels and positions");
   if (!bias.defined()) return;
   check_same_type("linear", x, bias, "the bias");
-  CONVKIT_CHECK(bias.rank() == 1 && bias.size(0) == weight.size(0), ShapeError,
+  CONVKIT_CHECK(bias.dim() == 1 && bias.size(0) == weight.size(0), ShapeError,
                 "linear: the bias is ", bias.shape(),
                 "; it must have one value per output: ", weight.size(0));
 }

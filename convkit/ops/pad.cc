@@ -61,12 +61,12 @@ Plan make_plan(const Tensor& x, const PadParams& p) {
   CONVKIT_CHECK(p.lo.size() == p.hi.size(), ValueError, "pad: lo ", p.lo, " and hi ", p.hi,
                 " must name the same axes");
   const auto padded = static_cast<int64_t>(p.lo.size());
-  CONVKIT_CHECK(padded <= x.rank(), ValueError, "pad: there are paddings for ", padded,
-                " axes, but ", x.shape(), " has ", x.rank());
+  CONVKIT_CHECK(padded <= x.dim(), ValueError, "pad: there are paddings for ", padded,
+                " axes, but ", x.shape(), " has ", x.dim());
   Plan plan{.from = x.shape(), .to = x.shape(), .maps = {}, .strides = {}};
-  std::vector<std::vector<int64_t>> map_of(static_cast<std::size_t>(x.rank()));
-  for (int64_t axis = 0; axis < x.rank(); ++axis) {
-    const int64_t i = axis - (x.rank() - padded);
+  std::vector<std::vector<int64_t>> map_of(static_cast<std::size_t>(x.dim()));
+  for (int64_t axis = 0; axis < x.dim(); ++axis) {
+    const int64_t i = axis - (x.dim() - padded);
     const int64_t lo = i < 0 ? 0 : p.lo[static_cast<std::size_t>(i)];
     const int64_t hi = i < 0 ? 0 : p.hi[static_cast<std::size_t>(i)];
     check_axis(x, p, axis, lo, hi);
@@ -75,7 +75,7 @@ Plan make_plan(const Tensor& x, const PadParams& p) {
     for (int64_t o = 0; o < plan.to[axis]; ++o)
       map.push_back(source_of(p.mode, o - lo, x.size(axis)));
   }
-  std::vector<int64_t> order = memory_order(x.rank());
+  std::vector<int64_t> order = memory_order(x.dim());
   const auto is_whole = [&](int64_t axis) {
     const std::vector<int64_t>& map = map_of[static_cast<std::size_t>(axis)];
     return std::is_sorted(map.begin(), map.end()) && plan.to[axis] == x.size(axis) &&

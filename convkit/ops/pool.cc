@@ -82,7 +82,7 @@ Tensor max_pool(const Tensor& x, const MaxPoolParams<Rank>& params) {
   const char* const op = kMaxNames[Rank - 1];
   validate(params);
   check_pool_input(op, x, Rank);
-  if (x.rank() == Rank + 1) return squeeze(max_pool(unsqueeze(x, 0), params), 0);
+  if (x.dim() == Rank + 1) return squeeze(max_pool(unsqueeze(x, 0), params), 0);
   const MaxPoolParams<Rank> p = with_stride(params);
   kernels::PoolGeometry g{.batch = x.size(0), .channels = x.size(1), .axes = {}};
   for (int axis = 0; axis < kernels::kAxes; ++axis)
@@ -98,7 +98,7 @@ Tensor avg_pool(const Tensor& x, const AvgPoolParams<Rank>& params) {
   const char* const op = kAvgNames[Rank - 1];
   validate(params);
   check_pool_input(op, x, Rank);
-  if (x.rank() == Rank + 1) return squeeze(avg_pool(unsqueeze(x, 0), params), 0);
+  if (x.dim() == Rank + 1) return squeeze(avg_pool(unsqueeze(x, 0), params), 0);
   const AvgPoolParams<Rank> p = with_stride(params);
   kernels::PoolGeometry g{.batch = x.size(0), .channels = x.size(1), .axes = {}};
   for (int axis = 0; axis < kernels::kAxes; ++axis)

@@ -17,7 +17,7 @@ constexpr const char* kSpatial[] = {"L", "H, W", "D, H, W"};
 
 Shape output_shape(const Tensor& x, const PoolGeometry& g) {
   Shape shape = x.shape();
-  const auto rank = static_cast<int>(x.rank()) - 2;
+  const auto rank = static_cast<int>(x.dim()) - 2;
   for (int axis = 0; axis < rank; ++axis)
     shape = shape.with(axis + 2, g.axes[kernel_axis(rank, axis)].out());
   return shape;
@@ -44,8 +44,8 @@ const char* name_of_axis(int rank, int axis) { return kAxisNames[kernel_axis(ran
 void check_pool_input(const std::string& op, const Tensor& x, int rank) {
   CONVKIT_CHECK(x.defined(), ValueError, op, ": the input is undefined (never assigned)");
   const char* const spatial = kSpatial[rank - 1];
-  CONVKIT_CHECK(x.rank() == rank + 1 || x.rank() == rank + 2, ShapeError, op, ": the input is ",
-                x.shape(), " of rank ", x.rank(), "; it must be (N, C, ", spatial,
+  CONVKIT_CHECK(x.dim() == rank + 1 || x.dim() == rank + 2, ShapeError, op, ": the input is ",
+                x.shape(), " with ", x.dim(), " axes; it must be (N, C, ", spatial,
                 ") or unbatched (C, ", spatial, ")");
   check_floating(op.c_str(), x);
   for (int axis = 0; axis < rank; ++axis)

@@ -16,7 +16,7 @@ std::vector<int64_t> normalized(const char* name, const Shape& shape,
                                 const std::vector<int64_t>& dims) {
   std::vector<int64_t> axes;
   if (dims.empty()) {
-    axes.resize(static_cast<std::size_t>(shape.rank()));
+    axes.resize(static_cast<std::size_t>(shape.dim()));
     std::iota(axes.begin(), axes.end(), 0);
     return axes;
   }
@@ -30,7 +30,7 @@ std::vector<int64_t> normalized(const char* name, const Shape& shape,
 
 Shape without_axes(const Shape& shape, const std::vector<int64_t>& axes) {
   std::vector<int64_t> kept;
-  for (int64_t axis = 0; axis < shape.rank(); ++axis)
+  for (int64_t axis = 0; axis < shape.dim(); ++axis)
     if (!std::binary_search(axes.begin(), axes.end(), axis)) kept.push_back(shape[axis]);
   return kept;
 }

@@ -114,7 +114,7 @@ Tensor reshape(const Tensor& x, const std::vector<int64_t>& shape) {
 }
 
 Tensor flatten(const Tensor& x, int64_t start_dim, int64_t end_dim) {
-  if (x.rank() == 0) return recorded_reshape("flatten", x, {1});
+  if (x.dim() == 0) return recorded_reshape("flatten", x, {1});
   const auto start = static_cast<int64_t>(x.shape().normalize(start_dim));
   const auto end = static_cast<int64_t>(x.shape().normalize(end_dim));
   CONVKIT_CHECK(start <= end, ShapeError, "flatten: start_dim (", start_dim,
@@ -144,7 +144,7 @@ Tensor unsqueeze(const Tensor& x, int64_t dim) {
 
 Tensor permute(const Tensor& x, const std::vector<int64_t>& dims) {
   std::vector<int64_t> axes;
-  std::vector<int64_t> inverse(static_cast<std::size_t>(x.rank()), -1);
+  std::vector<int64_t> inverse(static_cast<std::size_t>(x.dim()), -1);
   for (const int64_t dim : dims) {
     const std::size_t axis = x.shape().normalize(dim);
     CONVKIT_CHECK(inverse[axis] < 0, ShapeError, "permute: ", dims, " names axis ", axis, " twice");
@@ -152,7 +152,7 @@ Tensor permute(const Tensor& x, const std::vector<int64_t>& dims) {
     axes.push_back(static_cast<int64_t>(axis));
   }
   CONVKIT_CHECK(axes.size() == inverse.size(), ShapeError, "permute: ", dims, " names ",
-                dims.size(), " axes, but ", x.shape(), " has ", x.rank());
+                dims.size(), " axes, but ", x.shape(), " has ", x.dim());
   const auto backward = [inverse](const Tensor& dy, Needs) {
     return Gradients{permuted(dy, inverse)};
   };
@@ -160,7 +160,7 @@ Tensor permute(const Tensor& x, const std::vector<int64_t>& dims) {
 }
 
 Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1) {
-  std::vector<int64_t> dims(static_cast<std::size_t>(x.rank()));
+  std::vector<int64_t> dims(static_cast<std::size_t>(x.dim()));
   std::iota(dims.begin(), dims.end(), 0);
   std::swap(dims[x.shape().normalize(dim0)], dims[x.shape().normalize(dim1)]);
   return permute(x, dims);
@@ -176,10 +176,9 @@ Tensor concat(std::span<const Tensor> tensors, int64_t dim) {
     const Tensor& x = tensors[i];
     CONVKIT_CHECK(x.dtype() == first.dtype(), DTypeError, "concat: tensor 0 is ", first.dtype(),
                   ", but tensor ", i, " is ", x.dtype(), "; convert one of them with to()");
-    CONVKIT_CHECK(
-        x.rank() == first.rank() && x.shape().with(axis, 0) == first.shape().with(axis, 0),
-        ShapeError, "concat along axis ", axis, ": tensor 0 is ", first.shape(), ", but tensor ", i,
-        " is ", x.shape(), "; the other axes must agree");
+    CONVKIT_CHECK(x.dim() == first.dim() && x.shape().with(axis, 0) == first.shape().with(axis, 0),
+                  ShapeError, "concat along axis ", axis, ": tensor 0 is ", first.shape(),
+                  ", but tensor ", i, " is ", x.shape(), "; the other axes must agree");
     starts.push_back(extent);
     extent += x.size(axis);
   }

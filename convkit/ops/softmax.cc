@@ -12,14 +12,14 @@ using kernels::SoftmaxKind;
 
 Tensor apply(const char* name, SoftmaxKind kind, const Tensor& x, int64_t dim) {
   check_floating(name, x);
-  if (x.rank() > 0)
+  if (x.dim() > 0)
     dim = static_cast<int64_t>(x.shape().normalize(dim));
   else
     CONVKIT_CHECK(dim == 0 || dim == -1, ShapeError, name, ": axis ", dim,
                   " does not exist in a scalar");
   kernels::AxisGeometry geometry{0, 1, 1};
-  if (x.rank() == 0) geometry.outer = 1;
-  if (x.rank() > 0 && x.numel() > 0) geometry = axis_geometry(x.shape(), dim);
+  if (x.dim() == 0) geometry.outer = 1;
+  if (x.dim() > 0 && x.numel() > 0) geometry = axis_geometry(x.shape(), dim);
   Tensor y = empty_like(x);
   with_float_type(x, [&]<class T>() {
     kernels::softmax_forward(kind, geometry, x.data<T>(), y.mutable_data<T>());

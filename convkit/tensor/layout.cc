@@ -49,9 +49,9 @@ void transpose(int64_t batch, int64_t rows, int64_t columns, std::size_t item, c
 }  // namespace
 
 LayoutView layout_view(const Shape& shape) {
-  if (shape.rank() < 3) return {shape.numel(), 1, 1};
+  if (shape.dim() < 3) return {shape.numel(), 1, 1};
   int64_t spatial = 1;
-  for (int64_t axis = 2; axis < shape.rank(); ++axis) spatial *= shape[axis];
+  for (int64_t axis = 2; axis < shape.dim(); ++axis) spatial *= shape[axis];
   return {shape[0], shape[1], spatial};
 }
 
@@ -65,14 +65,14 @@ bool reshapes_in_place(const Shape& from, const Shape& to) {
 }
 
 std::vector<int64_t> memory_strides(const Shape& shape) {
-  std::vector<int64_t> strides(static_cast<std::size_t>(shape.rank()), 1);
-  if (shape.rank() < 2) return strides;
-  if (shape.rank() == 2) {
+  std::vector<int64_t> strides(static_cast<std::size_t>(shape.dim()), 1);
+  if (shape.dim() < 2) return strides;
+  if (shape.dim() == 2) {
     strides[0] = shape[1];
     return strides;
   }
   int64_t stride = shape[1];
-  for (int64_t axis = shape.rank() - 1; axis >= 2; --axis) {
+  for (int64_t axis = shape.dim() - 1; axis >= 2; --axis) {
     strides[static_cast<std::size_t>(axis)] = stride;
     stride *= shape[axis];
   }
@@ -102,7 +102,7 @@ void memory_to_row_major(const Shape& shape, std::size_t item, const void* sourc
 
 void permute_memory(const Shape& source_shape, std::span<const int64_t> permutation,
                     std::size_t item, const void* source, void* target) {
-  const auto rank = static_cast<std::size_t>(source_shape.rank());
+  const auto rank = static_cast<std::size_t>(source_shape.dim());
   std::vector<int64_t> extents(rank);
   for (std::size_t i = 0; i < rank; ++i) extents[i] = source_shape[permutation[i]];
   const Shape target_shape(extents);

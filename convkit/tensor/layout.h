@@ -8,9 +8,9 @@
 
 /// The only place that knows that logical order (N, C, D, H, W) is not memory order.
 ///
-/// A tensor of rank ≥ 3 keeps its axis 1, the channels, innermost in memory: (N, D, H, W, C), also
-/// for convolution weights: (out, kD, kH, kW, in / groups). Rank 0, 1 and 2 are plain row-major.
-/// There are no strides: every tensor is dense.
+/// A tensor with dim() ≥ 3 keeps its axis 1, the channels, innermost in memory: (N, D, H, W, C),
+/// also for convolution weights: (out, kD, kH, kW, in / groups). Rank 0, 1 and 2 are plain
+/// row-major. There are no strides: every tensor is dense.
 namespace convkit {
 
 /// A shape seen as N × C × S, S the product of the spatial extents. Memory order is N, S, C.
@@ -20,7 +20,7 @@ struct LayoutView {
   int64_t spatial;
   friend bool operator==(const LayoutView&, const LayoutView&) = default;
 };
-/// Rank ≥ 3 only is split; lower ranks are N = numel, C = S = 1.
+/// dim() ≥ 3 only is split; fewer axes are N = numel, C = S = 1.
 CONVKIT_API LayoutView layout_view(const Shape& shape);
 
 /// True when the elements stand in memory in logical (row-major) order.

@@ -36,9 +36,9 @@ struct Printer {
   }
 
   void axis(std::size_t depth) {
-    if (depth == static_cast<std::size_t>(tensor.rank())) return element();
+    if (depth == static_cast<std::size_t>(tensor.dim())) return element();
     const int64_t extent = tensor.size(static_cast<int64_t>(depth));
-    const bool innermost = depth + 1 == static_cast<std::size_t>(tensor.rank());
+    const bool innermost = depth + 1 == static_cast<std::size_t>(tensor.dim());
     text += "[";
     for (int64_t i = 0; i < extent; ++i) {
       if (i != 0) text += innermost ? ", " : ",\n" + std::string(8 + depth, ' ');
@@ -58,7 +58,7 @@ struct Printer {
 std::string to_text(const Tensor& tensor) {
   if (!tensor.defined()) return "tensor(undefined)";
   Printer printer{tensor, tensor.numel() > kSummaryAbove, "tensor(",
-                  std::vector<int64_t>(static_cast<std::size_t>(tensor.rank())),
+                  std::vector<int64_t>(static_cast<std::size_t>(tensor.dim())),
                   memory_strides(tensor.shape())};
   printer.axis(0);
   printer.text += ", shape=" + to_text(tensor.shape());

@@ -61,7 +61,7 @@ double Tensor::item() const {
 }
 
 double Tensor::at(std::span<const int64_t> index) const {
-  CONVKIT_CHECK(static_cast<int64_t>(index.size()) == rank(), ShapeError, "at", to_text(index),
+  CONVKIT_CHECK(static_cast<int64_t>(index.size()) == dim(), ShapeError, "at", to_text(index),
                 " has ", index.size(), " indices, but the tensor is ", shape());
   const std::vector<int64_t> strides = memory_strides(shape());
   int64_t offset = 0;

@@ -33,7 +33,7 @@ class CONVKIT_API Tensor {
   bool defined() const { return impl_ != nullptr; }
   const Shape& shape() const;
   int64_t size(int64_t axis) const { return shape()[axis]; }
-  int64_t rank() const { return shape().rank(); }
+  int64_t dim() const { return shape().dim(); }
   int64_t numel() const;
   DType dtype() const;
 

@@ -26,7 +26,7 @@ data::Pipeline training_pipeline(const TrainConfig& config, const Shape& sample,
                                  const data::Normalize& normalize) {
   data::Pipeline pipeline{.pixels = {}, .normalize = normalize, .erasing = {}};
   for (const std::string& name : augmentations(config)) {
-    CONVKIT_CHECK(sample.rank() == kPictureRank, ShapeError, "augment ", name,
+    CONVKIT_CHECK(sample.dim() == kPictureRank, ShapeError, "augment ", name,
                   " is for pictures, but the samples are ", sample, "; use augment none");
     if (name == "flip") pipeline.pixels.emplace_back(data::RandomHorizontalFlip{});
     if (name == "crop") {
@@ -82,7 +82,7 @@ std::unique_ptr<data::DataLoader> open_validation(const ModelCard& card, const s
                                                   const data::LoaderOptions& options) {
   data::OpenOptions open = open_options(card.config);
   open.class_names = card.classes;
-  if (card.input.rank() == kPictureRank) {
+  if (card.input.dim() == kPictureRank) {
     open.channels = card.input[0];
     open.resize = data::OpenOptions::Size{card.input[1], card.input[2]};
   }

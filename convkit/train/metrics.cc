@@ -10,7 +10,7 @@ constexpr int64_t kTop = 5;
 void check_batch(const Tensor& logits, const Tensor& labels) {
   CONVKIT_CHECK(logits.defined() && labels.defined(), ValueError,
                 "metrics: the logits or the labels are undefined");
-  CONVKIT_CHECK(logits.rank() == 2 && labels.rank() == 1 && labels.size(0) == logits.size(0) &&
+  CONVKIT_CHECK(logits.dim() == 2 && labels.dim() == 1 && labels.size(0) == logits.size(0) &&
                     logits.size(1) >= 1,
                 ShapeError, "metrics: logits ", logits.shape(), " and labels ", labels.shape(),
                 " do not fit; they must be (N, classes) and (N)");

@@ -28,7 +28,7 @@ T field(const Json& json, const char* name, const std::string& source) {
 void check(const ModelCard& card, const std::string& source) {
   CONVKIT_CHECK(!card.classes.empty(), FormatError, source,
                 ": the net's description names no classes");
-  const auto channels = static_cast<std::size_t>(card.input.rank() > 0 ? card.input[0] : 0);
+  const auto channels = static_cast<std::size_t>(card.input.dim() > 0 ? card.input[0] : 0);
   CONVKIT_CHECK(card.mean.size() == channels && card.std.size() == channels, FormatError, source,
                 ": the net's description has ", card.mean.size(), " means and ", card.std.size(),
                 " deviations for an input of ", card.input);
@@ -67,7 +67,7 @@ ModelCard card_from_metadata(const io::Metadata& metadata, const std::string& so
                                  source + ": the net's description");
   const auto extents = field<std::vector<int64_t>>(json, "input", source);
   for (const int64_t extent : extents)
-    CONVKIT_CHECK(extent >= 1 && extents.size() < kMaxRank, FormatError, source,
+    CONVKIT_CHECK(extent >= 1 && extents.size() < kMaxDim, FormatError, source,
                   ": the net's description has an input of ", extents);
   card.input = Shape(extents);
   card.classes = field<std::vector<std::string>>(json, "classes", source);

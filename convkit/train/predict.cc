@@ -63,7 +63,7 @@ std::vector<Prediction> predict(LoadedNet& loaded, const std::vector<std::string
                                 int64_t top) {
   const ModelCard& card = loaded.card;
   CONVKIT_CHECK(top >= 1, ValueError, "top is ", top, "; at least one class must be asked for");
-  CONVKIT_CHECK(card.input.rank() == 3 && (card.input[0] == 1 || card.input[0] == 3), ValueError,
+  CONVKIT_CHECK(card.input.dim() == 3 && (card.input[0] == 1 || card.input[0] == 3), ValueError,
                 "the net takes samples of ", card.input, ", not pictures (1 or 3 channels)");
   const data::Pipeline pipeline{
       .pixels = {}, .normalize = {.mean = card.mean, .std = card.std}, .erasing = {}};

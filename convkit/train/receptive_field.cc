@@ -130,7 +130,7 @@ std::string explain(const Window& w) {
 }
 
 FieldTracker::FieldTracker(const Tensor& input) {
-  const auto axes = static_cast<std::size_t>(std::max<int64_t>(input.rank() - 2, 0));
+  const auto axes = static_cast<std::size_t>(std::max<int64_t>(input.dim() - 2, 0));
   ReceptiveField field{std::vector<int64_t>(axes, 1), std::vector<int64_t>(axes, 1), {}};
   for (std::size_t axis = 0; axis < axes; ++axis)
     field.extent.push_back(input.size(static_cast<int64_t>(axis) + 2));
@@ -155,7 +155,7 @@ const ReceptiveField* FieldTracker::follow(const Event& event) {
     slide(*field, *windows);
   } else if (std::string_view(event.op.name) == "linear") {
     cover(*field);
-  } else if (event.output.rank() == static_cast<int64_t>(field->extent.size()) + 2) {
+  } else if (event.output.dim() == static_cast<int64_t>(field->extent.size()) + 2) {
     // Padding and the like change the extents.
     for (std::size_t axis = 0; axis < field->extent.size(); ++axis)
       field->extent[axis] = event.output.size(static_cast<int64_t>(axis) + 2);

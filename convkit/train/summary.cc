@@ -23,7 +23,7 @@ int64_t bytes_of(const Tensor& tensor) {
 
 std::string product(const Shape& shape, int64_t begin) {
   std::string text;
-  for (int64_t axis = begin; axis < shape.rank(); ++axis)
+  for (int64_t axis = begin; axis < shape.dim(); ++axis)
     text += (text.empty() ? "" : "·") + to_text(shape[axis]);
   return text;
 }
@@ -37,7 +37,7 @@ std::vector<std::string> explanation_of(const autograd::Event& event) {
   }
   const std::string_view op = event.op.name;
   if (op == "linear") lines.push_back(message("out_features = ", event.output.size(-1)));
-  if (op == "flatten" && event.inputs[0].rank() > 2)
+  if (op == "flatten" && event.inputs[0].dim() > 2)
     lines.push_back(message(product(event.inputs[0].shape(), 1), " = ", event.output.size(-1)));
   return lines;
 }

@@ -106,7 +106,7 @@ TEST(Safetensors, ReadsTheRealFileOfATrainedNet) {
   ASSERT_THAT(net.tensors, SizeIs(20));
   EXPECT_EQ(net.tensors[0].first, "norm1.num_batches_tracked");
   EXPECT_EQ(net.at("norm1.num_batches_tracked").dtype(), DType::int64);
-  EXPECT_EQ(net.at("norm1.num_batches_tracked").rank(), 0);
+  EXPECT_EQ(net.at("norm1.num_batches_tracked").dim(), 0);
   EXPECT_EQ(net.at("norm1.num_batches_tracked").item(), 7504);
   const Tensor& weight = net.at("conv2.weight");
   EXPECT_EQ(weight.shape(), Shape({16, 8, 3, 3}));

@@ -191,7 +191,7 @@ TEST(BatchNormLayer, RefusesInputsThatDoNotFitAndNamesItsPath) {
   norm.path = "layer1.0.bn1";
   EXPECT_ERROR(norm(zeros({2, 4, 3, 3})), ShapeError, "layer1.0.bn1: BatchNorm2d",
                "2×4×3×3 has 4 channels", "num_features is 5");
-  EXPECT_ERROR(norm(zeros({2, 5})), ShapeError, "2×5 of rank 2", "(N, C, H, W)");
+  EXPECT_ERROR(norm(zeros({2, 5})), ShapeError, "2×5 with 2 axes", "(N, C, H, W)");
   EXPECT_ERROR(norm(Tensor()), ValueError, "undefined");
   EXPECT_ERROR(norm(zeros({1, 5, 1, 1})), ValueError, "layer1.0.bn1: batch_norm",
                "more than 1 value per channel");

@@ -116,7 +116,7 @@ TEST(Conv, RefusesInputsThatDoNotFitAndSaysWhy) {
   EXPECT_ERROR(conv(zeros({1, 3, 5, 5})), ShapeError, "kernel 7 with dilation 2 spans 13",
                "padded input is only 9 (5 + 2 + 2)", "use padding ≥ 4");
   EXPECT_ERROR(conv(zeros({1, 4, 20, 20})), ShapeError, "1×4×20×20 has 4 channels", "= 3");
-  EXPECT_ERROR(conv(zeros({4, 20})), ShapeError, "rank 2", "(N, C, H, W)");
+  EXPECT_ERROR(conv(zeros({4, 20})), ShapeError, "2 axes", "(N, C, H, W)");
   EXPECT_ERROR(conv(zeros({1, 3, 0, 20})), ShapeError, "empty along its height");
   EXPECT_ERROR(conv(zeros({1, 3, 20, 20}, DType::int64)), DTypeError, "int64",
                "to(DType::float32)");

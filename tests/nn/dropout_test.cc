@@ -44,8 +44,8 @@ TEST(DropoutLayers, GoOnFromTheGeneratorsSavedPosition) {
 }
 
 TEST(DropoutLayers, HaveTheRankOfTheirName) {
-  EXPECT_EQ(nn::Dropout1d()(ones({2, 3, 4})).rank(), 3);
-  EXPECT_EQ(nn::Dropout3d()(ones({2, 3, 4, 5, 6})).rank(), 5);
+  EXPECT_EQ(nn::Dropout1d()(ones({2, 3, 4})).dim(), 3);
+  EXPECT_EQ(nn::Dropout3d()(ones({2, 3, 4, 5, 6})).dim(), 5);
   EXPECT_ERROR(nn::Dropout3d()(ones({2, 3})), ShapeError, "dropout3d", "2×3");
 }
 

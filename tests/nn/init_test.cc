@@ -335,7 +335,7 @@ TEST(Dirac, PassesChannelsOn) {
     EXPECT_EQ(sum, static_cast<double>(std::min(shape[0], shape[1])));
     for (int64_t i = 0; i < std::min(shape[0], shape[1]); ++i) {
       std::vector<int64_t> index = {i, i};
-      for (int64_t axis = 2; axis < shape.rank(); ++axis) index.push_back(shape[axis] / 2);
+      for (int64_t axis = 2; axis < shape.dim(); ++axis) index.push_back(shape[axis] / 2);
       EXPECT_EQ(t.at(index), 1);
     }
   }

@@ -18,11 +18,11 @@ template <class F>
 Tensor by_index(const Tensor& a, const Tensor& b, F f) {
   const Shape shape = broadcast_shapes(a.shape(), b.shape(), "test");
   std::vector<double> values;
-  std::vector<int64_t> index(static_cast<std::size_t>(shape.rank()), 0);
+  std::vector<int64_t> index(static_cast<std::size_t>(shape.dim()), 0);
   const auto at = [&](const Tensor& t) {
     std::vector<int64_t> own;
-    for (int64_t axis = 0; axis < t.rank(); ++axis) {
-      const auto i = static_cast<std::size_t>(axis + shape.rank() - t.rank());
+    for (int64_t axis = 0; axis < t.dim(); ++axis) {
+      const auto i = static_cast<std::size_t>(axis + shape.dim() - t.dim());
       own.push_back(t.size(axis) == 1 ? 0 : index[i]);
     }
     return t.at(own);

@@ -131,7 +131,7 @@ TEST(BatchNorm, RefusesTensorsThatDoNotFit) {
   const Tensor x = zeros({2, 3, 4, 4});
   const Tensor c = ones({3});
   EXPECT_ERROR(batch_norm(Tensor(), c, c), ValueError, "the input is undefined");
-  EXPECT_ERROR(batch_norm(zeros({5}), c, c), ShapeError, "5 of rank 1", "(N, C, spatial...)");
+  EXPECT_ERROR(batch_norm(zeros({5}), c, c), ShapeError, "5 with 1 axes", "(N, C, spatial...)");
   EXPECT_ERROR(batch_norm(x, ones({4}), c), ShapeError, "running_mean is 4",
                "2×3×4×4 has 3 channels");
   EXPECT_ERROR(batch_norm(x, c, ones({1, 3})), ShapeError, "running_var is 1×3");

@@ -72,7 +72,7 @@ TEST(ConvOp, GivesTheSameBitsOnAnyNumberOfThreads) {
 
 TEST(ConvOp, RefusesTensorsThatDoNotBelongTogether) {
   EXPECT_ERROR(conv2d(zeros({1, 3, 8, 8}), zeros({4, 3, 3})), ShapeError, "weight is 4×3×3",
-               "rank 4");
+               "4 axes");
   EXPECT_ERROR(conv2d(zeros({1, 3, 8, 8}), zeros({4, 3, 3, 3}), zeros({3})), ShapeError,
                "bias is 3", "4");
   EXPECT_ERROR(conv2d(zeros({1, 4, 8, 8}), zeros({3, 2, 3, 3}), {}, {.groups = 2}), ShapeError,

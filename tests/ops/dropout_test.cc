@@ -45,7 +45,7 @@ TEST(Dropout, OfWholeChannelsTakesUnbatchedInput) {
   const Tensor y = ops::dropout1d(ones({50, 7}), 0.5, true, generator);
   for (int64_t c = 0; c < 50; ++c)
     for (int64_t l = 0; l < 7; ++l) EXPECT_EQ(y.at({c, l}), y.at({c, 0}));
-  EXPECT_EQ(ops::dropout3d(ones({2, 3, 2, 2, 2}), 0.5, true, generator).rank(), 5);
+  EXPECT_EQ(ops::dropout3d(ones({2, 3, 2, 2, 2}), 0.5, true, generator).dim(), 5);
 }
 
 TEST(Dropout, PassesItsInputOnOutsideTraining) {
@@ -115,7 +115,7 @@ TEST(Dropout, GradientsAgreeWithDifferences) {
 TEST(Dropout, RefusesWrongProbabilitiesAndRanks) {
   EXPECT_ERROR(ops::dropout(ones({3}), 1.5), ValueError, "dropout", "p (1.5)", "between 0 and 1");
   EXPECT_ERROR(ops::dropout(ones({3}), -0.1, false), ValueError, "p (-0.1)");
-  EXPECT_ERROR(ops::dropout2d(ones({3, 4}), 0.5), ShapeError, "dropout2d", "3×4", "rank 2");
+  EXPECT_ERROR(ops::dropout2d(ones({3, 4}), 0.5), ShapeError, "dropout2d", "3×4", "2 axes");
   EXPECT_ERROR(ops::dropout(arange(3, DType::int64), 0.5), DTypeError, "dropout", "int64");
 }
 

@@ -208,7 +208,7 @@ TEST(Pool, RefusesImpossibleWindows) {
 
 TEST(Pool, RefusesInputsThatAreNoImages) {
   EXPECT_ERROR(max_pool2d(Tensor(), {.kernel_size = 2}), ValueError, "undefined");
-  EXPECT_ERROR(max_pool2d(zeros({4, 4}), {.kernel_size = 2}), ShapeError, "4×4 of rank 2",
+  EXPECT_ERROR(max_pool2d(zeros({4, 4}), {.kernel_size = 2}), ShapeError, "4×4 with 2 axes",
                "(N, C, H, W) or unbatched (C, H, W)");
   EXPECT_ERROR(avg_pool1d(zeros({1, 2, 0}), {.kernel_size = 2}), ShapeError, "1×2×0",
                "empty along its width");

@@ -22,10 +22,10 @@ Tensor sum_by_index(const Tensor& x, const std::vector<int64_t>& dims) {
   Shape shape = x.shape();
   for (const int64_t dim : dims) shape = shape.with(dim, 1);
   std::vector<double> sums(static_cast<std::size_t>(shape.numel()), 0);
-  std::vector<int64_t> index(static_cast<std::size_t>(x.rank()), 0);
+  std::vector<int64_t> index(static_cast<std::size_t>(x.dim()), 0);
   for (int64_t k = 0; k < x.numel(); ++k) {
     int64_t place = 0;
-    for (int64_t axis = 0; axis < x.rank(); ++axis)
+    for (int64_t axis = 0; axis < x.dim(); ++axis)
       place = place * shape[axis] + (shape[axis] == 1 ? 0 : index[static_cast<std::size_t>(axis)]);
     sums[static_cast<std::size_t>(place)] += x.at(index);
     for (std::size_t axis = index.size(); axis-- > 0;) {
@@ -47,7 +47,7 @@ TEST(Reduce, SumsOverAnyAxes) {
     const double absolute = 120 * 4 * 34 * 0x1p-24;
     expect_close(ops::sum(x, dims, true), expected, absolute, 0, message("sum over ", dims));
     const Tensor flat = ops::sum(x, dims);
-    EXPECT_EQ(flat.rank(), 4 - static_cast<int64_t>(dims.size()));
+    EXPECT_EQ(flat.dim(), 4 - static_cast<int64_t>(dims.size()));
     expect_close(flat, expected.reshaped(flat.shape()), absolute, 0, message("sum over ", dims));
     std::reverse(dims.begin(), dims.end());
     for (int64_t& dim : dims) dim -= 4;
@@ -58,7 +58,7 @@ TEST(Reduce, SumsOverAnyAxes) {
 TEST(Reduce, WithoutAxesTakesAll) {
   const Tensor x = arange(10).reshaped({2, 5});
   EXPECT_EQ(ops::sum(x).item(), 45);
-  EXPECT_EQ(ops::sum(x).rank(), 0);
+  EXPECT_EQ(ops::sum(x).dim(), 0);
   EXPECT_EQ(ops::mean(x).item(), 4.5);
   EXPECT_EQ(ops::mean(x, {}, true).shape(), Shape({1, 1}));
   EXPECT_EQ(ops::sum(full({}, 7)).item(), 7);

@@ -15,8 +15,8 @@ std::string key_of(const std::string& case_name, const std::string& role) {
 }
 
 std::vector<int64_t> index_of(int64_t position, const Shape& shape) {
-  std::vector<int64_t> index(static_cast<std::size_t>(shape.rank()));
-  for (int64_t axis = shape.rank() - 1; axis >= 0; --axis) {
+  std::vector<int64_t> index(static_cast<std::size_t>(shape.dim()));
+  for (int64_t axis = shape.dim() - 1; axis >= 0; --axis) {
     index[static_cast<std::size_t>(axis)] = position % shape[axis];
     position /= shape[axis];
   }

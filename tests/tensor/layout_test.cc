@@ -35,7 +35,7 @@ const std::vector<Shape> kShapes = {{},
 // Every logical index of a shape, in row-major order.
 std::vector<std::vector<int64_t>> all_indices(const Shape& shape) {
   std::vector<std::vector<int64_t>> indices;
-  std::vector<int64_t> index(static_cast<std::size_t>(shape.rank()), 0);
+  std::vector<int64_t> index(static_cast<std::size_t>(shape.dim()), 0);
   for (int64_t i = 0; i < shape.numel(); ++i) {
     indices.push_back(index);
     for (std::size_t axis = index.size(); axis-- > 0;) {
@@ -46,11 +46,11 @@ std::vector<std::vector<int64_t>> all_indices(const Shape& shape) {
   return indices;
 }
 
-// The definition: rank ≥ 3 has axis 1 innermost, behind it the spatial axes, outermost axis 0.
+// The definition: dim() ≥ 3 has axis 1 innermost, behind it the spatial axes, outermost axis 0.
 int64_t memory_offset(const Shape& shape, const std::vector<int64_t>& index) {
   std::vector<std::size_t> order(index.size());
   std::iota(order.begin(), order.end(), 0);
-  if (shape.rank() >= 3) std::rotate(order.begin() + 1, order.begin() + 2, order.end());
+  if (shape.dim() >= 3) std::rotate(order.begin() + 1, order.begin() + 2, order.end());
   int64_t offset = 0;
   for (const std::size_t axis : order)
     offset = offset * shape[static_cast<int64_t>(axis)] + index[axis];
@@ -67,7 +67,7 @@ std::vector<T> counting(const Shape& shape) {
 TEST(Layout, StridesDescribeTheDefinition) {
   for (const Shape& shape : kShapes) {
     const std::vector<int64_t> strides = memory_strides(shape);
-    ASSERT_EQ(static_cast<int64_t>(strides.size()), shape.rank());
+    ASSERT_EQ(static_cast<int64_t>(strides.size()), shape.dim());
     for (const std::vector<int64_t>& index : all_indices(shape)) {
       const int64_t offset =
           std::inner_product(index.begin(), index.end(), strides.begin(), int64_t{0});
@@ -142,7 +142,7 @@ TEST(Layout, ReshapesInPlaceOnlyWhenNoElementMoves) {
 TEST(PermuteMemory, MovesEveryElementWhereThePermutationSays) {
   for (const Shape& shape : {Shape{}, Shape{5}, Shape{2, 3}, Shape{2, 3, 4}, Shape{2, 3, 4, 5},
                              Shape{3, 1, 2, 2, 4}, Shape{2, 0, 3}}) {
-    std::vector<int64_t> permutation(static_cast<std::size_t>(shape.rank()));
+    std::vector<int64_t> permutation(static_cast<std::size_t>(shape.dim()));
     std::iota(permutation.begin(), permutation.end(), 0);
     const Tensor source = from_values(counting<double>(shape), shape);
     do {

@@ -11,20 +11,20 @@ namespace {
 
 TEST(Shape, KnowsRankExtentsAndElements) {
   const Shape shape = {2, 3, 4};
-  EXPECT_EQ(shape.rank(), 3);
+  EXPECT_EQ(shape.dim(), 3);
   EXPECT_EQ(shape.numel(), 24);
   EXPECT_EQ(shape[0], 2);
   EXPECT_EQ(shape[-1], 4);
   EXPECT_EQ(shape[-3], 2);
   EXPECT_EQ(shape.to_vector(), (std::vector<int64_t>{2, 3, 4}));
-  EXPECT_EQ(Shape().rank(), 0);
+  EXPECT_EQ(Shape().dim(), 0);
   EXPECT_EQ(Shape().numel(), 1);
   EXPECT_EQ(Shape({3, 0, 5}).numel(), 0);
 }
 
 TEST(Shape, RefusesAxesThatDoNotExist) {
   const Shape shape = {2, 3};
-  EXPECT_ERROR(shape[2], ShapeError, "axis 2", "2×3", "rank 2");
+  EXPECT_ERROR(shape[2], ShapeError, "axis 2", "2×3", "2 axes");
   EXPECT_ERROR(shape[-3], ShapeError, "axis -3");
   EXPECT_ERROR(Shape()[0], ShapeError, "axis 0", "scalar");
 }

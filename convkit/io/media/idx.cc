@@ -35,18 +35,19 @@ Tensor IdxArray::tensor() const { return from_raw(values.data(), shape.numel(), 
 IdxArray read_idx(const std::string& path) { return parse_idx(read_maybe_gzip(path), path); }
 
 IdxArray parse_idx(std::span<const uint8_t> bytes, const std::string& name) {
-  CONVKIT_CHECK(bytes.size() >= 4 && bytes[0] == 0 && bytes[1] == 0, FormatError, name,
-                ": not an IDX file: it does not begin with two zero bytes, a type and a rank");
+  CONVKIT_CHECK(
+      bytes.size() >= 4 && bytes[0] == 0 && bytes[1] == 0, FormatError, name,
+      ": not an IDX file: it does not begin with two zero bytes, a type and the number of axes");
   IdxArray array;
   array.dtype = type_of(bytes[2], name);
-  const std::size_t rank = bytes[3];
-  CONVKIT_CHECK(rank >= 1 && static_cast<int64_t>(rank) <= kMaxRank, FormatError, name, ": rank ",
-                rank, "; IDX files have 1 to ", kMaxRank, " axes here");
-  const std::size_t start = 4 + 4 * rank;
+  const std::size_t axes = bytes[3];
+  CONVKIT_CHECK(axes >= 1 && static_cast<int64_t>(axes) <= kMaxDim, FormatError, name, ": ", axes,
+                " axes; IDX files have 1 to ", kMaxDim, " axes here");
+  const std::size_t start = 4 + 4 * axes;
   CONVKIT_CHECK(bytes.size() >= start, FormatError, name, ": cut short after ", bytes.size(),
                 " bytes, within its head of ", start);
-  std::vector<int64_t> extents(rank);
-  for (std::size_t i = 0; i < rank; ++i)
+  std::vector<int64_t> extents(axes);
+  for (std::size_t i = 0; i < axes; ++i)
     for (std::size_t byte = 0; byte < 4; ++byte)
       extents[i] = extents[i] << 8 | bytes[4 + 4 * i + byte];
   array.shape = Shape(extents);
