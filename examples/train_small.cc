@@ -1,5 +1,5 @@
 // Trains a net of your own on random pictures of two classes: what a program against convkit looks
-// like. Build it with -DCONVKIT_EXAMPLES=ON, or on its own:
+// like. It is built with the library, or on its own:
 //   find_package(convkit CONFIG REQUIRED)
 //   target_link_libraries(train_small PRIVATE convkit::convkit)
 #include <convkit/convkit.h>

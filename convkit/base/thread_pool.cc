@@ -145,6 +145,14 @@ void ThreadPool::run(int64_t count, TaskRef task) {
   if (job.failure) std::rethrow_exception(job.failure);
 }
 
+void ThreadPool::rest() {
+  if (impl_->pool == nullptr || inside_task) return;
+  // Workers do as the flags of the last call say; a call needs two tasks to reach them at all.
+  pthreadpool_parallelize_1d(
+      impl_->pool, [](void*, std::size_t) {}, nullptr, static_cast<std::size_t>(impl_->threads),
+      PTHREADPOOL_FLAG_YIELD_WORKERS);
+}
+
 int num_threads() {
   if (chosen_pool != nullptr) return chosen_pool->size();
   DefaultPool& shared = default_pool();
@@ -182,6 +190,13 @@ void parallel_for(int64_t count, TaskRef task) {
     lock.lock();
   }
   shared.pool->run(count, task);
+}
+
+void rest_threads() {
+  if (chosen_pool != nullptr) return chosen_pool->rest();
+  DefaultPool& shared = default_pool();
+  const std::shared_lock lock(shared.mutex);
+  if (shared.pool) shared.pool->rest();
 }
 
 #if defined(__x86_64__) || defined(__i386__)

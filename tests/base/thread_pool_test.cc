@@ -74,6 +74,22 @@ TEST(ThreadPool, RefusesACountOfThreadsOutOfRange) {
   EXPECT_ERROR(ThreadPool(100000), ValueError, "threads (100000)");
 }
 
+TEST(ThreadPool, WorksOnAfterARest) {
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    const UseThreadPool use(pool);
+    for (int round = 0; round < 3; ++round) {
+      std::vector<int> done(100);
+      parallel_for(100, [&](int64_t task) {
+        rest_threads();  // inside a task it does nothing
+        ++done[static_cast<std::size_t>(task)];
+      });
+      rest_threads();
+      EXPECT_EQ(done, std::vector<int>(100, 1));
+    }
+  }
+}
+
 TEST(ParallelFor, NestedInATaskRunsThere) {
   ThreadPool pool(2);
   const UseThreadPool use(pool);

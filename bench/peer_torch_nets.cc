@@ -1,13 +1,12 @@
-// The same training steps as train_step.cc in libtorch, for comparison:
-//   bench_train_step_torch NET [BATCH] [SECONDS] [THREADS] [channels_last]
 #include <torch/torch.h>
 
-#include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "bench/train_nets.h"
+#include "bench/peers.h"
 
+namespace convkit::bench {
 namespace {
 
 using torch::nn::AnyModule;
@@ -81,7 +80,7 @@ template <int Rank>
 void add_head(Sequential& net, int64_t channels) {
   net->push_back(typename Layers<Rank>::Average(1));
   net->push_back(torch::nn::Flatten());
-  net->push_back(torch::nn::Linear(channels, 10));
+  net->push_back(torch::nn::Linear(channels, kTrainClasses));
 }
 
 Sequential resnet18() {
@@ -133,7 +132,7 @@ Sequential small_net() {
   net->push_back(torch::nn::AdaptiveAvgPool2d(1));
   net->push_back(torch::nn::Flatten());
   net->push_back(torch::nn::Dropout(0.1));
-  net->push_back(torch::nn::Linear(128, 10));
+  net->push_back(torch::nn::Linear(128, kTrainClasses));
   return net;
 }
 
@@ -144,44 +143,36 @@ Sequential make_net(const std::string& name) {
   return r3d_18();
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
-  const bench::TrainNet* const chosen =
-      arguments.empty() ? nullptr : bench::find_train_net(arguments[0]);
-  if (chosen == nullptr) return 2;
-  const int64_t given = arguments.size() > 1 ? std::atoll(arguments[1].c_str()) : 0;
-  const int64_t batch = given > 0 ? given : chosen->batch;
-  const double seconds = arguments.size() > 2 ? std::atof(arguments[2].c_str()) : 3;
-  if (arguments.size() > 3) torch::set_num_threads(std::atoi(arguments[3].c_str()));
-  const bool channels_last = arguments.size() > 4 && arguments[4] == "channels_last";
-
+// Steps of one net, with the input and the weights in one memory format.
+Work step(const TrainNet& chosen, bool channels_last) {
   torch::manual_seed(1);
-  Sequential net = make_net(chosen->name);
-  std::vector<int64_t> extents = chosen->input;
-  extents.insert(extents.begin(), batch);
-  torch::Tensor x = torch::randn(extents);
-  if (channels_last && extents.size() >= 4) {
-    const auto format = extents.size() == 4 ? torch::MemoryFormat::ChannelsLast
-                                            : torch::MemoryFormat::ChannelsLast3d;
-    const auto rank = static_cast<int64_t>(extents.size());
+  Sequential net = make_net(chosen.name);
+  torch::Tensor x = torch::randn(chosen.input);
+  if (channels_last) {
+    const auto format =
+        x.dim() == 4 ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::ChannelsLast3d;
     x = x.contiguous(format);
     for (torch::Tensor& parameter : net->parameters())
-      if (parameter.dim() == rank) parameter.set_data(parameter.data().contiguous(format));
+      if (parameter.dim() == x.dim()) parameter.set_data(parameter.data().contiguous(format));
   }
-  const torch::Tensor labels = torch::arange(batch) % 10;
-  torch::optim::SGD optimizer(net->parameters(), torch::optim::SGDOptions(0.01).momentum(0.9));
-
-  std::vector<double> times;
-  const bench::Stopwatch whole;
-  for (int step = 0; step < 5 || whole.milliseconds() < seconds * 1000; ++step) {
-    const bench::Stopwatch watch;
+  const torch::Tensor labels = torch::arange(chosen.input[0]) % kTrainClasses;
+  const auto optimizer = std::make_shared<torch::optim::SGD>(
+      net->parameters(), torch::optim::SGDOptions(0.01).momentum(0.9));
+  return [net, x, labels, optimizer]() mutable {
     const torch::Tensor loss = torch::nn::functional::cross_entropy(net->forward(x), labels);
-    optimizer.zero_grad();
+    optimizer->zero_grad();
     loss.backward();
-    optimizer.step();
-    if (step >= 2) times.push_back(watch.milliseconds());
-  }
-  bench::print_times(times);
+    optimizer->step();
+  };
 }
+
+}  // namespace
+
+std::vector<Work> torch_training_step(const TrainNet& net, int threads) {
+  torch::set_num_threads(threads);
+  std::vector<Work> ways = {step(net, false)};
+  if (net.input.size() >= 4) ways.push_back(step(net, true));
+  return ways;
+}
+
+}  // namespace convkit::bench

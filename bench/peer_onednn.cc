@@ -4,7 +4,7 @@
 #include <memory>
 #include <unordered_map>
 
-#include "bench/conv_peer.h"
+#include "bench/peers.h"
 
 namespace convkit::bench {
 namespace {
@@ -28,14 +28,14 @@ memory filled(const memory::desc& desc) {
   return tensor;
 }
 
-std::function<void()> runner(const dnnl::primitive& primitive, const Arguments& arguments) {
+Work runner(const dnnl::primitive& primitive, const Arguments& arguments) {
   return [primitive, arguments, stream = dnnl::stream(engine())]() mutable {
     primitive.execute(stream, arguments);
     stream.wait();
   };
 }
 
-std::function<void()> build(const ConvGeometry& g, Direction direction) {
+Work build(const ConvGeometry& g, Direction direction) {
   const auto desc = [](const memory::dims& dims) {
     return memory::desc(dims, memory::data_type::f32, memory::format_tag::any);
   };
@@ -79,11 +79,11 @@ std::function<void()> build(const ConvGeometry& g, Direction direction) {
 
 }  // namespace
 
-std::function<void()> onednn_convolution(const ConvGeometry& geometry, Direction direction,
-                                         int threads) {
+std::vector<Work> onednn_convolution(const ConvGeometry& geometry, Direction direction,
+                                     int threads) {
   omp_set_num_threads(threads);
   try {
-    return build(geometry, direction);
+    return {build(geometry, direction)};
   } catch (const dnnl::error&) {
     return {};
   }

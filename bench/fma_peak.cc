@@ -1,4 +1,4 @@
-#include "bench/conv_peak.h"
+#include "bench/fma_peak.h"
 
 #include <algorithm>
 #include <chrono>
@@ -9,7 +9,7 @@
 #define HWY_DISABLED_TARGETS \
   (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "bench/conv_peak.cc"
+#define HWY_TARGET_INCLUDE "bench/fma_peak.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 

@@ -1,0 +1,31 @@
+#include "bench/peers.h"
+
+#if defined(CONVKIT_BENCH_ONEDNN) || defined(CONVKIT_BENCH_TORCH)
+#include <omp.h>
+#endif
+
+namespace convkit::bench {
+
+std::vector<Work> onednn_convolution(const kernels::ConvGeometry&, kernels::Direction, int threads);
+std::vector<Work> torch_convolution(const kernels::ConvGeometry&, kernels::Direction, int threads);
+std::vector<Work> torch_training_step(const TrainNet&, int threads);
+
+const std::vector<Peer>& peers() {
+  static const std::vector<Peer> all = {
+#ifdef CONVKIT_BENCH_ONEDNN
+      {"oneDNN", onednn_convolution, nullptr},
+#endif
+#ifdef CONVKIT_BENCH_TORCH
+      {"libtorch", torch_convolution, torch_training_step},
+#endif
+  };
+  return all;
+}
+
+void rest_peers() {
+#if defined(CONVKIT_BENCH_ONEDNN) || defined(CONVKIT_BENCH_TORCH)
+  omp_pause_resource_all(omp_pause_soft);
+#endif
+}
+
+}  // namespace convkit::bench
