@@ -78,13 +78,17 @@ struct Job {
 };
 
 int processors() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return 1;
+}
+
+int default_threads() {
   if (const char* wanted = std::getenv("CONVKIT_THREADS")) {
     const int n = std::atoi(wanted);
     if (n >= 1) return n;
   }
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return 1;
+  return processors();
 }
 
 struct DefaultPool {
@@ -106,6 +110,8 @@ void run_serially(int64_t count, const TaskRef& task) {
 
 struct ThreadPool::Impl {
   int threads = 1;
+  // Workers that stay awake between calls are a gain only while each has a processor of its own.
+  uint32_t flags = 0;
   pthreadpool_t pool = nullptr;
 };
 
@@ -113,6 +119,7 @@ ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>()) {
   CONVKIT_CHECK(threads >= 1 && threads <= 4096, ValueError, "thread pool: threads (", threads,
                 ") must be between 1 and 4096");
   impl_->threads = threads;
+  if (threads > processors()) impl_->flags = PTHREADPOOL_FLAG_YIELD_WORKERS;
   if (threads > 1) {
     impl_->pool = pthreadpool_create(static_cast<std::size_t>(threads));
     CONVKIT_CHECK(impl_->pool != nullptr, ValueError, "thread pool: the system gave no ", threads,
@@ -140,7 +147,7 @@ void ThreadPool::run(int64_t count, TaskRef task) {
       [](void* context, std::size_t index) {
         static_cast<Job*>(context)->run_one(static_cast<int64_t>(index));
       },
-      &job, static_cast<std::size_t>(count), 0);
+      &job, static_cast<std::size_t>(count), impl_->flags);
   happens_after(&job);
   if (job.failure) std::rethrow_exception(job.failure);
 }
@@ -162,7 +169,7 @@ int num_threads() {
     if (shared.pool) return shared.pool->size();
   }
   const std::lock_guard lock(shared.mutex);
-  if (!shared.pool) shared.pool = std::make_unique<ThreadPool>(processors());
+  if (!shared.pool) shared.pool = std::make_unique<ThreadPool>(default_threads());
   return shared.pool->size();
 }
 

@@ -29,7 +29,8 @@ class TaskRef {
 };
 
 /// A set of worker threads (pthreadpool underneath). Threads run with subnormal floats flushed to
-/// zero while they work for convkit; the caller's own floating-point mode is restored.
+/// zero while they work for convkit; the caller's own floating-point mode is restored. Between
+/// calls workers stay awake for some milliseconds, unless there are more of them than processors.
 class CONVKIT_API ThreadPool {
  public:
   /// `threads` ≥ 1, the calling thread included; throws ValueError otherwise.
