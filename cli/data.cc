@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "cli/json_output.h"
+#include "cli/option_checks.h"
 #include "cli/verbs.h"
 #include "convkit/base/error.h"
 #include "convkit/data/image_sample.h"
@@ -52,7 +54,7 @@ int run_export(const DataArguments& arguments, Console& console) {
   const data::DatasetPtr dataset = data::open_dataset(arguments.spec, data::Split::test);
   const auto paths = export_pictures(*dataset, arguments.count, arguments.directory);
   if (console.json()) {
-    console.out() << nlohmann::ordered_json{{"files", paths}}.dump(2) << std::endl;
+    write_json({{"files", paths}}, console);
     return kSuccess;
   }
   for (const std::string& path : paths) console.out() << path << "\n";
@@ -77,7 +79,7 @@ nlohmann::ordered_json json_of(const std::string& spec, const data::TrainTest& p
 int run_describe(const std::string& spec, Console& console) {
   const data::TrainTest parts = data::open_train_test(spec);
   if (console.json()) {
-    console.out() << json_of(spec, parts).dump(2) << std::endl;
+    write_json(json_of(spec, parts), console);
     return kSuccess;
   }
   console.out() << spec << ": " << with_thousands(parts.train->size()) << " samples to train on, "
@@ -106,12 +108,14 @@ void add_data(CLI::App& app, Session& session) {
   verb->add_option("data", arguments->spec, "The data set")->required();
   CLI::Option* const count =
       verb->add_option("--export", arguments->count, "Write the first so many test pictures as PNG")
-          ->check(CLI::PositiveNumber);
-  verb->add_option("--out", arguments->directory, "Folder for them")->needs(count);
-  verb->add_flag_callback(
-      "--json", [&session] { session.console.reserve_out_for_json(); }, "One JSON object");
+          ->check(whole_number(1, INT32_MAX));
+  verb->add_option("--out", arguments->directory, "Folder for them")
+      ->needs(count)
+      ->check(not_empty());
+  add_json_flag(*verb, session);
   verb->callback([&session, arguments] {
     session.job = [&session, arguments] {
+      as_usage([&] { data::check_spec(arguments->spec); });
       return arguments->count > 0 ? run_export(*arguments, session.console)
                                   : run_describe(arguments->spec, session.console);
     };

@@ -5,8 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "cli/json_output.h"
+#include "cli/option_checks.h"
 #include "cli/progress_bar.h"
 #include "cli/verbs.h"
+#include "convkit/data/sources.h"
 #include "convkit/train/text_table.h"
 
 namespace convkit::cli {
@@ -93,6 +96,7 @@ void tell(const Evaluation& evaluation, Console& console) {
 }
 
 int run_evaluate(const EvaluateArguments& arguments, Session& session) {
+  if (!arguments.data.empty()) as_usage([&] { data::check_spec(arguments.data); });
   ProgressBar bar(session.console);
   train::EvaluateOptions options;
   if (!arguments.data.empty()) options.data = arguments.data;
@@ -106,7 +110,7 @@ int run_evaluate(const EvaluateArguments& arguments, Session& session) {
   const Evaluation evaluation = train::evaluate(arguments.what, options);
   bar.clear();
   if (session.console.json()) {
-    session.console.out() << json_of(evaluation).dump(2) << std::endl;
+    write_json(json_of(evaluation), session.console);
   } else {
     tell(evaluation, session.console);
   }
@@ -128,13 +132,12 @@ void add_evaluate(CLI::App& app, Session& session) {
   verb->add_option("--data", arguments->data, "Another data set with the same classes");
   verb->add_option("--model", arguments->model, "The net, if the weights file does not name it");
   verb->add_option("--batch", arguments->batch, "Samples at once")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->check(whole_number(1, int64_t{1} << 20))
       ->capture_default_str();
   verb->add_option("--threads", arguments->threads, "Threads; 0: all processors")
-      ->check(CLI::Range(0, 1024))
+      ->check(whole_number(0, 1024))
       ->capture_default_str();
-  verb->add_flag_callback(
-      "--json", [&session] { session.console.reserve_out_for_json(); }, "One JSON object");
+  add_json_flag(*verb, session);
   verb->callback([&session, arguments] {
     session.job = [&session, arguments] { return run_evaluate(*arguments, session); };
   });

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "cli/json_output.h"
+#include "cli/option_checks.h"
 #include "cli/verbs.h"
 #include "convkit/train/run_directory.h"
 
@@ -57,9 +59,7 @@ int run_predict(const PredictArguments& arguments, Console& console) {
   const std::vector<Prediction> predictions =
       train::predict(loaded, arguments.images, arguments.top);
   if (console.json()) {
-    console.out() << json_of(weights, predictions)
-                         .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-                  << std::endl;
+    write_json(json_of(weights, predictions), console);
   } else {
     for (const Prediction& prediction : predictions) tell(prediction, console);
   }
@@ -79,10 +79,9 @@ void add_predict(CLI::App& app, Session& session) {
       ->required();
   verb->add_option("images", arguments->images, "PNG or JPEG files")->required();
   verb->add_option("--top", arguments->top, "Classes to name, the likeliest first")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1, INT32_MAX))
       ->capture_default_str();
-  verb->add_flag_callback(
-      "--json", [&session] { session.console.reserve_out_for_json(); }, "One JSON object");
+  add_json_flag(*verb, session);
   verb->callback([&session, arguments] {
     session.job = [&session, arguments] { return run_predict(*arguments, session.console); };
   });

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "cli/verbs.h"
+#include "convkit/base/text.h"
 #include "convkit/base/version.h"
 
 namespace convkit::cli {
@@ -31,13 +32,39 @@ std::string called_verb(const CLI::App& app) {
 
 // CLI11 would only say that a verb is missing.
 void check_verb(const CLI::App& app, const std::vector<std::string>& arguments) {
-  if (arguments.empty() || arguments[0].starts_with("-")) return;
+  const std::string first = arguments.empty() ? "" : arguments[0];
+  if (app.get_option_no_throw(first) != nullptr) return;
   std::string known;
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (verb->get_name() == arguments[0]) return;
+    if (verb->get_name() == first) return;
     known += (known.empty() ? "" : ", ") + verb->get_name();
   }
-  throw UsageError("there is no verb '" + arguments[0] + "'; there are " + known);
+  if (arguments.empty()) throw UsageError("name a verb: " + known);
+  throw UsageError(message("there is no ", first.starts_with("-") ? "option" : "verb", " '", first,
+                           "'; begin with one of ", known));
+}
+
+// What nobody asked for, in the order it was typed.
+std::string extras(const CLI::App& app) {
+  std::string text;
+  for (const std::string& each : app.remaining(/*recurse=*/true))
+    text += (text.empty() ? "" : " ") + each;
+  return text;
+}
+
+// CLI11's words for a count of arguments and for what it does not know say too little.
+std::string in_words(const CLI::ParseError& error, const CLI::App& app) {
+  std::string text = error.what();
+  const std::string after_colon = text.substr(std::min(text.find(": ") + 2, text.size()));
+  const std::string option = text.substr(0, text.find(':'));
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
+    return message("convkit ", called_verb(app), "does not know what to do with ", extras(app));
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ArgumentMismatch))
+    return option + (text.find("missing") != std::string::npos ? " needs a value; none follows it"
+                                                               : " is given twice; give it once");
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ConversionError))
+    return after_colon + ": a switch takes no value, or true or false";
+  return text;
 }
 
 int wrong_usage(Console& console, const CLI::App& app, const std::string& text) {
@@ -70,13 +97,15 @@ int run(const std::vector<std::string>& arguments, Console& console, const Inter
     tell_error(console, "cannot write to standard output; the disk may be full");
     return kFailed;
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) return wrong_usage(console, app, error.what());
+    if (error.get_exit_code() != 0) return wrong_usage(console, app, in_words(error, app));
     std::ostringstream ignored;
     return app.exit(error, console.out(), ignored);  // --help and --version
   } catch (const UsageError& error) {
     return wrong_usage(console, app, error.what());
   } catch (const std::bad_alloc&) {
-    tell_error(console, "there is not enough memory; try a smaller --batch");
+    tell_error(
+        console,
+        "there is not enough memory; try a smaller batch, smaller pictures or a smaller net");
     return kFailed;
   } catch (const std::exception& error) {
     tell_error(console, error.what());

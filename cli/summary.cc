@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "cli/json_output.h"
+#include "cli/option_checks.h"
 #include "cli/verbs.h"
 #include "convkit/io/file.h"
 #include "convkit/io/folder.h"
@@ -74,6 +76,8 @@ Subject subject_of(const SummaryArguments& arguments) {
     const int64_t classes = arguments.classes > 0 ? arguments.classes : facts.num_classes;
     return {models::make_model(arguments.what, input.without(0), classes), input};
   }
+  if (arguments.classes > 0)
+    throw UsageError("--classes goes with a net by name; a run's net has the classes of its data");
   train::LoadedNet loaded = train::load_net(train::find_weights(arguments.what));
   Shape input = with_batch(loaded.card.input);
   if (!arguments.input.empty()) input = parse_shape(arguments.input);
@@ -114,7 +118,7 @@ int list_models(Console& console) {
   if (console.json()) {
     nlohmann::ordered_json json;
     json["models"] = models::model_names();
-    console.out() << json.dump(2) << std::endl;
+    write_json(json, console);
     return kSuccess;
   }
   for (const models::ModelFacts& facts : models::model_list())
@@ -129,7 +133,7 @@ int summarize(const SummaryArguments& arguments, Console& console) {
   Subject subject = subject_of(arguments);
   const train::Summary summary = train::summarize(subject.net, subject.input);
   if (console.json()) {
-    console.out() << json_of(summary).dump(2) << std::endl;
+    write_json(json_of(summary), console);
   } else {
     console.out() << train::to_table(summary, arguments.explain);
   }
@@ -149,11 +153,10 @@ void add_summary(CLI::App& app, Session& session) {
   verb->add_option("net", arguments->what, "A net by name, a run folder, or a weights file");
   verb->add_option("--input", arguments->input, "Shape NxCxSIZES [the net's usual one]");
   verb->add_option("--classes", arguments->classes, "Classes of a net by name [its paper's]")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1, INT32_MAX));
   verb->add_flag("--explain", arguments->explain, "Explain each output size with its formula");
   verb->add_flag("--list", arguments->list, "List the nets by name");
-  verb->add_flag_callback(
-      "--json", [&session] { session.console.reserve_out_for_json(); }, "One JSON object");
+  add_json_flag(*verb, session);
   verb->callback([&session, arguments] {
     session.job = [&session, arguments] { return summarize(*arguments, session.console); };
   });

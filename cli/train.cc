@@ -7,8 +7,10 @@
 #include <type_traits>
 #include <vector>
 
+#include "cli/option_checks.h"
 #include "cli/progress_bar.h"
 #include "cli/verbs.h"
+#include "convkit/base/error.h"
 #include "convkit/io/file.h"
 #include "convkit/io/folder.h"
 #include "convkit/train/trainer.h"
@@ -52,6 +54,11 @@ void add_config_options(CLI::App& verb, TrainArguments& arguments) {
     } else {
       option = verb.add_option(option_name(name), field, help);
       if constexpr (!std::is_same_v<T, std::optional<double>>) option->capture_default_str();
+      if constexpr (std::is_same_v<T, int64_t>) {
+        option->check(whole_number());
+      } else if constexpr (!std::is_same_v<T, std::string>) {
+        option->check(any_number());
+      }
     }
     arguments.options.push_back({option, [member](TrainConfig& to, const TrainConfig& from) {
                                    to.*member = from.*member;
@@ -79,35 +86,45 @@ std::string free_directory(const TrainConfig& config) {
   }
 }
 
-std::string counted(int64_t number, int64_t of) { return message(number, "/", of); }
+std::string part(int64_t number, int64_t of) { return message(number, "/", of); }
+
+// "1 epoch", "2 epochs".
+std::string counted(int64_t number, const char* what, const char* plural = "s") {
+  return message(number, " ", what, number == 1 ? "" : plural);
+}
 
 // Tells a run as it goes.
 class Reporter {
  public:
   explicit Reporter(Console& console) : console_(console), bar_(console) {}
 
+  /// The folder of a run that has begun, so that it can be resumed.
+  const std::string& directory() const { return directory_; }
+
   void start(const TrainStart& start) {
+    directory_ = start.directory;
     std::ostream& out = console_.progress();
     out << "run    " << start.directory << "\n"
         << "data   " << start.data << "\n"
         << "model  " << start.card.config.model << ", " << with_thousands(start.parameters)
         << " parameters; seed " << start.card.config.seed << ", " << start.threads
         << (start.threads == 1 ? " thread" : " threads") << std::endl;
-    if (start.first_epoch > 1) out << "going on with epoch " << start.first_epoch << std::endl;
+    if (start.first_epoch > 1 && start.first_epoch <= start.card.config.epochs)
+      out << "going on with epoch " << start.first_epoch << std::endl;
   }
 
   void step(const StepReport& step) {
     std::string details = fixed(step.images_per_second, 0) + " img/s  loss " + fixed(step.loss, 4) +
                           "  acc " + percent(step.accuracy) + "  " + duration(step.seconds_left) +
                           " left";
-    bar_.draw((step.validating ? "validation " : "epoch ") + counted(step.epoch, step.epochs),
+    bar_.draw((step.validating ? "validation " : "epoch ") + part(step.epoch, step.epochs),
               static_cast<double>(step.batch) / static_cast<double>(step.batches), details);
   }
 
   void epoch(const EpochReport& report) {
     const train::EpochResult& r = report.result;
     bar_.clear();
-    console_.progress() << console_.styled("1", "epoch " + counted(r.epoch, report.epochs))
+    console_.progress() << console_.styled("1", "epoch " + part(r.epoch, report.epochs))
                         << "  train loss " << fixed(r.train_loss, 4) << " acc "
                         << percent(r.train_accuracy) << "  validation loss " << fixed(r.val_loss, 4)
                         << " acc "
@@ -121,12 +138,12 @@ class Reporter {
     bar_.clear();
     std::ostream& out = console_.progress();
     if (!outcome.finished) {
-      out << "stopped after " << outcome.epochs_done << " epochs";
-      if (outcome.batches_done > 0) out << " and " << outcome.batches_done << " batches";
+      out << "stopped after " << counted(outcome.epochs_done, "epoch");
+      if (outcome.batches_done > 0) out << " and " << counted(outcome.batches_done, "batch", "es");
       out << "; everything is saved. To go on:\n  convkit train --resume " << outcome.directory
           << std::endl;
     } else if (!outcome.last) {
-      out << "this run is finished already: " << outcome.epochs_done << " epochs are done"
+      out << "this run is finished already, after " << counted(outcome.epochs_done, "epoch")
           << std::endl;
     } else {
       out << "best accuracy " << percent(outcome.best_accuracy) << " after epoch "
@@ -158,7 +175,26 @@ class Reporter {
 
   Console& console_;
   ProgressBar bar_;
+  std::string directory_;
 };
+
+// Runs a training whose files or data may fail in the middle; then says how to go on.
+template <class F>
+TrainOutcome resumable(const Reporter& reporter, F&& training) {
+  const auto how_to_go_on = [&] {
+    return reporter.directory().empty()
+               ? std::string()
+               : "\nWhen that is mended, go on with: convkit train --resume " +
+                     reporter.directory();
+  };
+  try {
+    return training();
+  } catch (const IoError& error) {
+    throw IoError(error.what() + how_to_go_on());
+  } catch (const FormatError& error) {
+    throw FormatError(error.what() + how_to_go_on());
+  }
+}
 
 // What --resume goes with: only what changes no bit.
 train::ResumeOptions resume_options(const TrainArguments& arguments) {
@@ -202,13 +238,15 @@ int run_train(const TrainArguments& arguments, Session& session) {
   if (!arguments.resume.empty()) {
     const train::ResumeOptions options = resume_options(arguments);
     catch_interrupts();
-    return reporter.end(train::resume(arguments.resume, options, hooks));
+    return reporter.end(
+        resumable(reporter, [&] { return train::resume(arguments.resume, options, hooks); }));
   }
   const TrainConfig config = as_usage([&] { return config_of(arguments); });
   const std::string directory =
       arguments.directory.empty() ? free_directory(config) : arguments.directory;
   catch_interrupts();
-  return reporter.end(train::train(config, directory, arguments.force, hooks));
+  return reporter.end(
+      resumable(reporter, [&] { return train::train(config, directory, arguments.force, hooks); }));
 }
 
 }  // namespace
@@ -225,9 +263,12 @@ void add_train(CLI::App& app, Session& session) {
       "  convkit train --resume runs/first");
   add_config_options(*verb, *arguments);
   verb->add_option("--config", arguments->config,
-                   "A config.json to start from; options given here win over it");
-  verb->add_option("--out", arguments->directory, "Folder of the run [runs/MODEL-1, -2, ...]");
-  verb->add_option("--resume", arguments->resume, "Go on with the run in this folder");
+                   "A config.json to start from; options given here win over it")
+      ->check(not_empty());
+  verb->add_option("--out", arguments->directory, "Folder of the run [runs/MODEL-1, -2, ...]")
+      ->check(not_empty());
+  verb->add_option("--resume", arguments->resume, "Go on with the run in this folder")
+      ->check(not_empty());
   verb->add_flag("--force", arguments->force, "Overwrite a run that stands in --out");
   verb->add_flag_callback(
       "--json", [&session] { session.console.reserve_out_for_json(); },

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "cli/json_output.h"
 #include "cli/verbs.h"
 #include "convkit/base/text.h"
 #include "convkit/base/thread_pool.h"
@@ -26,7 +27,7 @@ int tell_version(Console& console) {
     json["simd"] = kernels::simd_target();
     json["threads"] = num_threads();
     json["compiler"] = compiler();
-    console.out() << json.dump(2) << std::endl;
+    write_json(json, console);
     return kSuccess;
   }
   console.out() << "convkit " << kVersionString << "\n"
@@ -42,8 +43,7 @@ void add_version(CLI::App& app, Session& session) {
   CLI::App* const verb =
       app.add_subcommand("version", "Version, SIMD instruction set in use, threads, compiler");
   verb->footer("Example:\n  convkit version --json");
-  verb->add_flag_callback(
-      "--json", [&session] { session.console.reserve_out_for_json(); }, "One JSON object");
+  add_json_flag(*verb, session);
   verb->callback(
       [&session] { session.job = [&session] { return tell_version(session.console); }; });
 }

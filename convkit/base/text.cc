@@ -7,6 +7,7 @@ namespace {
 
 template <class T>
 std::string shortest(T value) {
+  if (value != value) return "nan";  // of either sign
   char buffer[32];
   const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
   return std::string(buffer, result.ptr);

@@ -100,18 +100,21 @@ DatasetPtr open_idx(const IdxSource& source, Split split) {
   }
   io::media::IdxArray images = io::media::read_idx(paths[0]);
   const io::media::IdxArray labels = io::media::read_idx(paths[1]);
+  CONVKIT_CHECK(images.shape[0] > 0, FormatError, paths[0], ": there are no pictures in it (",
+                images.shape, "); fetch the files anew");
   CONVKIT_CHECK(images.dtype == DType::uint8 && images.shape.dim() == 3 && images.shape.numel() > 0,
                 FormatError, paths[0], ": pictures are bytes of shape (N, H, W), not ",
                 images.dtype, " ", images.shape);
   CONVKIT_CHECK(labels.dtype == DType::uint8 && labels.shape.dim() == 1, FormatError, paths[1],
                 ": labels are bytes of shape (N), not ", labels.dtype, " ", labels.shape);
   CONVKIT_CHECK(labels.shape[0] == images.shape[0], FormatError, paths[1], " has ", labels.shape[0],
-                " labels, but ", paths[0], " has ", images.shape[0], " pictures");
+                " labels, but ", paths[0], " has ", images.shape[0],
+                " pictures; take the two files of one set");
   const auto classes = std::ssize(source.class_names);
   for (std::size_t i = 0; i < labels.values.size(); ++i)
     CONVKIT_CHECK(labels.values[i] < classes, FormatError, paths[1], ": label ",
                   static_cast<int>(labels.values[i]), " of picture ", i, " is none of 0 to ",
-                  classes - 1);
+                  classes - 1, ", the classes of ", source.name);
   return make_memory_dataset({message(source.name, ", ", split),
                               source.class_names,
                               {1, images.shape[1], images.shape[2]}},
@@ -199,19 +202,30 @@ DatasetPtr open_cifar(const std::string& given, io::media::CifarKind kind, Split
                              std::move(all.pixels), std::move(all.labels));
 }
 
-DatasetPtr open_by_name(const std::string& spec, Split split, const OpenOptions& options) {
-  const std::size_t colon = spec.find(':');
-  const std::string name = spec.substr(0, colon);
-  const std::string folder = colon == std::string::npos ? "" : spec.substr(colon + 1);
+// The two parts of `fashion-mnist`, `folder:DIR`, ...
+struct Spec {
+  std::string name;
+  std::string folder;
+};
+
+Spec parse_spec(const std::string& text) {
+  const std::size_t colon = text.find(':');
+  Spec spec{text.substr(0, colon), colon == std::string::npos ? "" : text.substr(colon + 1)};
   constexpr std::array<std::string_view, 5> kNames = {"fashion-mnist", "mnist", "cifar10",
                                                       "cifar100", "folder"};
-  CONVKIT_CHECK(std::find(kNames.begin(), kNames.end(), name) != kNames.end(), ValueError,
-                "unknown data set '", spec, "'; known are\n", known_datasets());
-  CONVKIT_CHECK(!folder.empty() || name == kNames[0], ValueError, "the data set '", spec,
-                "' needs a folder: ", name, ":DIR");
+  CONVKIT_CHECK(std::find(kNames.begin(), kNames.end(), spec.name) != kNames.end(), ValueError,
+                "there is no data set '", text,
+                "'; known are fashion-mnist, mnist:DIR, cifar10:DIR, cifar100:DIR and folder:DIR");
+  CONVKIT_CHECK(!spec.folder.empty() || spec.name == kNames[0], ValueError, "the data set '", text,
+                "' needs a folder: ", spec.name, ":DIR");
+  return spec;
+}
+
+DatasetPtr open_by_name(const std::string& spec, Split split, const OpenOptions& options) {
+  const auto& [name, folder] = parse_spec(spec);
   if (name == "folder") return open_folder(folder, split, options);
   CONVKIT_CHECK(folder.empty() || io::folder_exists(folder), IoError, name,
-                ": there is no folder '", folder, "'");
+                ": there is no folder '", folder, "'; name the folder that holds the files");
   if (name == "fashion-mnist") return fitted(open_fashion_mnist(folder, split), options);
   if (name == "mnist") return fitted(open_mnist(folder, split), options);
   const auto kind =
@@ -220,6 +234,8 @@ DatasetPtr open_by_name(const std::string& spec, Split split, const OpenOptions&
 }
 
 }  // namespace
+
+void check_spec(const std::string& spec) { static_cast<void>(parse_spec(spec)); }
 
 std::string to_text(Split split) { return split == Split::train ? "train" : "test"; }
 

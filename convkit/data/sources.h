@@ -62,7 +62,11 @@ struct TrainTest {
 };
 CONVKIT_API TrainTest open_train_test(const std::string& spec, const OpenOptions& options = {});
 
-/// One line for each kind of data set, for help texts and messages.
+/// Throws what open_dataset would throw because of the words of `spec`: ValueError for a name that
+/// is not known, or one without the folder it needs. Looks at no file.
+CONVKIT_API void check_spec(const std::string& spec);
+
+/// One line for each kind of data set, for help texts.
 CONVKIT_API std::string known_datasets();
 
 }  // namespace convkit::data

@@ -1,5 +1,6 @@
 #include "convkit/io/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@ namespace {
 
 // Linux reads and writes at most 2 GiB at once.
 constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;
+constexpr const char* kTemporaryStart = ".convkit-";
+constexpr const char* kTemporaryEnd = ".tmp";
 
 // Repeats a system call that a signal interrupted.
 template <class Call>
@@ -96,8 +99,8 @@ AtomicFile::AtomicFile(const std::string& path)
   // The name does not grow with that of the target, which may have the longest length allowed.
   static std::atomic<int> counter{0};
   do {
-    temporary_ =
-        message(folder_, "/.convkit-", static_cast<int64_t>(getpid()), "-", ++counter, ".tmp");
+    temporary_ = message(folder_, "/", kTemporaryStart, static_cast<int64_t>(getpid()), "-",
+                         ++counter, kTemporaryEnd);
     descriptor_ = uninterrupted(
         [&] { return open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
   } while (descriptor_ < 0 && errno == EEXIST);
@@ -142,6 +145,17 @@ void AtomicFile::commit() {
   const int error = fsync(folder) != 0 ? errno : 0;
   close(folder);
   if (error != 0 && error != EINVAL && error != ENOTSUP) fail(error);
+}
+
+void remove_temporary_files(const std::string& folder) {
+  DIR* const stream = opendir(folder.c_str());
+  if (stream == nullptr) return;
+  while (const dirent* entry = readdir(stream)) {  // NOLINT(concurrency-mt-unsafe): own stream
+    const std::string_view name = entry->d_name;
+    if (name.starts_with(kTemporaryStart) && name.ends_with(kTemporaryEnd))
+      unlink(message(folder, "/", name).c_str());
+  }
+  closedir(stream);
 }
 
 void write_file(const std::string& path, std::span<const uint8_t> bytes) {

@@ -69,6 +69,10 @@ class CONVKIT_API AtomicFile {
   int descriptor_ = -1;
 };
 
+/// Removes the temporary files that processes killed while they wrote have left in a folder. Call
+/// it only when nobody writes there.
+CONVKIT_API void remove_temporary_files(const std::string& folder);
+
 /// An AtomicFile of one piece.
 CONVKIT_API void write_file(const std::string& path, std::span<const uint8_t> bytes);
 CONVKIT_API void write_file(const std::string& path, std::string_view text);

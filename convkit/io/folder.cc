@@ -1,7 +1,10 @@
 #include "convkit/io/folder.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -60,6 +63,14 @@ FolderContent list_folder(const std::string& path) {
   std::sort(content.folders.begin(), content.folders.end());
   return content;
 }
+
+FolderLock::FolderLock(const std::string& path)
+    : descriptor_(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (descriptor_ < 0) throw_system_error("read", path, errno);
+  held_ = flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+FolderLock::~FolderLock() { close(descriptor_); }
 
 std::string join_path(const std::string& folder, const std::string& name) {
   return folder.ends_with('/') ? folder + name : folder + "/" + name;

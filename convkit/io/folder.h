@@ -25,6 +25,24 @@ struct FolderContent {
 };
 CONVKIT_API FolderContent list_folder(const std::string& path);
 
+/// Claims a folder for one user at a time: while it lives no other FolderLock, of this process or
+/// another, is held on the same folder. It ends with the process, however that ends, and leaves no
+/// file. Where the file system has no locks it is always held.
+class CONVKIT_API FolderLock {
+ public:
+  explicit FolderLock(const std::string& path);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+  /// False when another holds the folder.
+  bool held() const { return held_; }
+
+ private:
+  int descriptor_ = -1;
+  bool held_ = true;
+};
+
 /// `folder/name`, with one slash between.
 CONVKIT_API std::string join_path(const std::string& folder, const std::string& name);
 

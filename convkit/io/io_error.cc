@@ -13,8 +13,9 @@ std::string way_out(std::string_view verb, const std::string& path, int error) {
   switch (error) {
     case ENOENT: {
       const std::string parent = parent_of(path);
-      if (!folder_exists(parent)) return message("there is no folder ", parent, " either");
-      return verb == "read" ? "check the name" : message("make the folder ", parent, " first");
+      if (folder_exists(parent)) return verb == "read" ? "check the name" : "choose another folder";
+      return verb == "read" ? message("there is no folder ", parent, " either")
+                            : message("make the folder ", parent, " first");
     }
     case ENOTDIR:
       return "a part of the path is a file, not a folder";

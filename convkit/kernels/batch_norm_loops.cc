@@ -1,6 +1,7 @@
 #include "convkit/kernels/batch_norm_loops.h"
 
 #include <algorithm>
+#include <utility>
 
 // Machines older than AVX2 run the portable loops; AVX3_DL adds nothing for these.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
@@ -198,12 +199,13 @@ void scale(const Rows& rows, const Coefficients<T>& k, const T* dy, T* dx) {
 }
 
 template <class T>
-BatchNormLoops<T> loops() {
+BatchNormLoops<T> loops_of() {
   return {&statistics<T>, &normalize<T>, &gradient_sums<T>, &backward<T>, &scale<T>};
 }
 
-BatchNormLoops<float> loops_of_float() { return loops<float>(); }
-BatchNormLoops<double> loops_of_double() { return loops<double>(); }
+std::pair<BatchNormLoops<float>, BatchNormLoops<double>> loops() {
+  return {loops_of<float>(), loops_of<double>()};
+}
 
 }  // namespace
 }  // namespace convkit::kernels::HWY_NAMESPACE
@@ -212,17 +214,14 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convkit::kernels {
 
-HWY_EXPORT(loops_of_float);
-HWY_EXPORT(loops_of_double);
+HWY_EXPORT(loops);
 
-template <>
-BatchNormLoops<float> batch_norm_loops() {
-  return HWY_DYNAMIC_DISPATCH(loops_of_float)();
+template <class T>
+BatchNormLoops<T> batch_norm_loops() {
+  return std::get<BatchNormLoops<T>>(HWY_DYNAMIC_DISPATCH(loops)());
 }
-template <>
-BatchNormLoops<double> batch_norm_loops() {
-  return HWY_DYNAMIC_DISPATCH(loops_of_double)();
-}
+template BatchNormLoops<float> batch_norm_loops();
+template BatchNormLoops<double> batch_norm_loops();
 
 }  // namespace convkit::kernels
 #endif  // HWY_ONCE

@@ -50,9 +50,5 @@ inline constexpr int64_t kRowsPerSum = 64;
 /// The loops for the instruction set of this machine; float and double.
 template <class T>
 BatchNormLoops<T> batch_norm_loops();
-template <>
-BatchNormLoops<float> batch_norm_loops();
-template <>
-BatchNormLoops<double> batch_norm_loops();
 
 }  // namespace convkit::kernels

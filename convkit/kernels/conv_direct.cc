@@ -217,6 +217,7 @@ void Correlation::run(int64_t task, const float* x, const float* packed, const f
   const std::vector<RowTable> tables =
       list_rows({axes_, input_, base, zeros_.data(), sides_.out, sides_.out_channels}, brick);
   std::vector<std::vector<TapRun>> runs;
+  runs.reserve(tables.size());
   for (const RowTable& table : tables) runs.push_back(list_taps(axes_, input_, table, joins_taps_));
   float padded_bias[kMaxTileVectors * 64];
   std::vector<TileSegment> segments;

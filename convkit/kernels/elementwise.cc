@@ -135,22 +135,6 @@ void binary_row_f32(BinaryOp op, int64_t count, const float* a, int64_t a_stride
   binary_row_as(op, count, a, a_stride, b, b_stride, y);
 }
 
-// double serves gradient checks, not speed: one body is enough.
-#if HWY_TARGET == HWY_STATIC_TARGET
-void unary_forward_f64(UnaryOp op, const UnaryParams& params, int64_t count, const double* x,
-                       double* y) {
-  unary_forward_as(op, params, count, x, y);
-}
-void unary_backward_f64(UnaryOp op, const UnaryParams& params, int64_t count, const double* saved,
-                        const double* dy, double* dx) {
-  unary_backward_as(op, params, count, saved, dy, dx);
-}
-void binary_row_f64(BinaryOp op, int64_t count, const double* a, int64_t a_stride, const double* b,
-                    int64_t b_stride, double* y) {
-  binary_row_as(op, count, a, a_stride, b, b_stride, y);
-}
-#endif
-
 }  // namespace HWY_NAMESPACE
 }  // namespace convkit::kernels
 HWY_AFTER_NAMESPACE();
@@ -166,6 +150,8 @@ HWY_EXPORT(binary_row_f32);
 // 128 KiB of floats: long enough to hide the hand-over, short enough to share among threads.
 constexpr int64_t kElementsPerTask = 1 << 15;
 
+// double serves gradient checks, not speed: one body, for the instructions any machine has, is
+// enough.
 template <class T>
 constexpr bool kIsFloat = sizeof(T) == sizeof(float);
 
@@ -189,7 +175,7 @@ void unary_forward(UnaryOp op, const UnaryParams& params, int64_t count, const T
     if constexpr (kIsFloat<T>)
       HWY_DYNAMIC_DISPATCH(unary_forward_f32)(op, params, end - begin, x + begin, y + begin);
     else
-      HWY_STATIC_DISPATCH(unary_forward_f64)(op, params, end - begin, x + begin, y + begin);
+      HWY_STATIC_DISPATCH(unary_forward_as)(op, params, end - begin, x + begin, y + begin);
   });
 }
 
@@ -197,10 +183,12 @@ template <class T>
 void unary_backward(UnaryOp op, const UnaryParams& params, int64_t count, const T* saved,
                     const T* dy, T* dx) {
   parallel_ranges(count, kElementsPerTask, [&](int64_t begin, int64_t end) {
-    if constexpr (kIsFloat<T>) HWY_DYNAMIC_DISPATCH(unary_backward_f32)
-    (op, params, end - begin, saved + begin, dy + begin, dx + begin);
-    else HWY_STATIC_DISPATCH(unary_backward_f64)(op, params, end - begin, saved + begin, dy + begin,
-                                                 dx + begin);
+    const int64_t n = end - begin;
+    const T* const kept = saved + begin;
+    if constexpr (kIsFloat<T>)
+      HWY_DYNAMIC_DISPATCH(unary_backward_f32)(op, params, n, kept, dy + begin, dx + begin);
+    else
+      HWY_STATIC_DISPATCH(unary_backward_as)(op, params, n, kept, dy + begin, dx + begin);
   });
 }
 
@@ -254,7 +242,7 @@ void binary(BinaryOp op, const Broadcast& broadcast, const T* a, const T* b, T* 
       if constexpr (kIsFloat<T>)
         HWY_DYNAMIC_DISPATCH(binary_row_f32)(op, count, a_row, a_stride, b_row, b_stride, y_row);
       else
-        HWY_STATIC_DISPATCH(binary_row_f64)(op, count, a_row, a_stride, b_row, b_stride, y_row);
+        HWY_STATIC_DISPATCH(binary_row_as)(op, count, a_row, a_stride, b_row, b_stride, y_row);
     }
   });
 }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <limits>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 // Machines older than AVX2 run the portable loops; AVX3_DL adds nothing for these.
@@ -320,12 +321,13 @@ void max_backward_any(const PoolGeometry& g, const PoolPart& part, const T* dy,
 }
 
 template <class T>
-PoolLoops<T> loops() {
+PoolLoops<T> loops_of() {
   return {&max_forward_any<T>, &max_backward_any<T>, &avg_forward<T>, &avg_backward<T>};
 }
 
-PoolLoops<float> loops_of_float() { return loops<float>(); }
-PoolLoops<double> loops_of_double() { return loops<double>(); }
+std::pair<PoolLoops<float>, PoolLoops<double>> loops() {
+  return {loops_of<float>(), loops_of<double>()};
+}
 
 }  // namespace
 }  // namespace convkit::kernels::HWY_NAMESPACE
@@ -334,17 +336,14 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convkit::kernels {
 
-HWY_EXPORT(loops_of_float);
-HWY_EXPORT(loops_of_double);
+HWY_EXPORT(loops);
 
-template <>
-PoolLoops<float> pool_loops() {
-  return HWY_DYNAMIC_DISPATCH(loops_of_float)();
+template <class T>
+PoolLoops<T> pool_loops() {
+  return std::get<PoolLoops<T>>(HWY_DYNAMIC_DISPATCH(loops)());
 }
-template <>
-PoolLoops<double> pool_loops() {
-  return HWY_DYNAMIC_DISPATCH(loops_of_double)();
-}
+template PoolLoops<float> pool_loops();
+template PoolLoops<double> pool_loops();
 
 }  // namespace convkit::kernels
 #endif  // HWY_ONCE

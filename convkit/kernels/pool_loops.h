@@ -29,10 +29,6 @@ struct PoolLoops {
 /// The loops for the instruction set of this machine; float and double.
 template <class T>
 PoolLoops<T> pool_loops();
-template <>
-PoolLoops<float> pool_loops();
-template <>
-PoolLoops<double> pool_loops();
 
 /// A position of the batch and on the three axes, from its number, and the next one.
 struct PoolPosition {

@@ -175,23 +175,6 @@ void scaled_row_f32(int64_t count, const float* x, const RowStatistics<float>& r
   scaled_row(count, x, row, scale, y);
 }
 
-#if HWY_TARGET == HWY_STATIC_TARGET
-void forward_row_f64(SoftmaxKind kind, int64_t count, const double* x, double* y) {
-  forward_row(kind, count, x, y);
-}
-void backward_row_f64(SoftmaxKind kind, int64_t count, const double* y, const double* dy,
-                      double* dx) {
-  backward_row(kind, count, y, dy, dx);
-}
-RowStatistics<double> statistics_f64(int64_t count, const double* x) {
-  return statistics_of(count, x);
-}
-void scaled_row_f64(int64_t count, const double* x, const RowStatistics<double>& row, double scale,
-                    double* y) {
-  scaled_row(count, x, row, scale, y);
-}
-#endif
-
 }  // namespace HWY_NAMESPACE
 }  // namespace convkit::kernels
 HWY_AFTER_NAMESPACE();
@@ -212,26 +195,26 @@ void forward(SoftmaxKind kind, int64_t count, const float* x, float* y) {
   HWY_DYNAMIC_DISPATCH(forward_row_f32)(kind, count, x, y);
 }
 void forward(SoftmaxKind kind, int64_t count, const double* x, double* y) {
-  HWY_STATIC_DISPATCH(forward_row_f64)(kind, count, x, y);
+  HWY_STATIC_DISPATCH(forward_row)(kind, count, x, y);
 }
 void backward(SoftmaxKind kind, int64_t count, const float* y, const float* dy, float* dx) {
   HWY_DYNAMIC_DISPATCH(backward_row_f32)(kind, count, y, dy, dx);
 }
 void backward(SoftmaxKind kind, int64_t count, const double* y, const double* dy, double* dx) {
-  HWY_STATIC_DISPATCH(backward_row_f64)(kind, count, y, dy, dx);
+  HWY_STATIC_DISPATCH(backward_row)(kind, count, y, dy, dx);
 }
 RowStatistics<float> statistics_of_row(int64_t count, const float* x) {
   return HWY_DYNAMIC_DISPATCH(statistics_f32)(count, x);
 }
 RowStatistics<double> statistics_of_row(int64_t count, const double* x) {
-  return HWY_STATIC_DISPATCH(statistics_f64)(count, x);
+  return HWY_STATIC_DISPATCH(statistics_of)(count, x);
 }
 void scaled(int64_t count, const float* x, const RowStatistics<float>& row, float scale, float* y) {
   HWY_DYNAMIC_DISPATCH(scaled_row_f32)(count, x, row, scale, y);
 }
 void scaled(int64_t count, const double* x, const RowStatistics<double>& row, double scale,
             double* y) {
-  HWY_STATIC_DISPATCH(scaled_row_f64)(count, x, row, scale, y);
+  HWY_STATIC_DISPATCH(scaled_row)(count, x, row, scale, y);
 }
 
 int64_t rows_per_task(int64_t row) { return kElementsPerTask / std::max<int64_t>(1, row); }

@@ -42,7 +42,7 @@ void apply(int64_t mask) {
 
 // Runs while the library is loaded, before any kernel can. A wrong name is reported by the first
 // call of simd_target() rather than here, where nobody could catch it.
-const bool applied_environment = [] {
+const bool kAppliedEnvironment = [] {
   processor_targets();
   const char* wanted = std::getenv("CONVKIT_SIMD");
   if (wanted == nullptr) return false;
@@ -57,7 +57,7 @@ const bool applied_environment = [] {
 }  // namespace
 
 std::string simd_target() {
-  if (!applied_environment)
+  if (!kAppliedEnvironment)
     if (const char* wanted = std::getenv("CONVKIT_SIMD")) set_simd_target(wanted);
   const int64_t targets = hwy::SupportedTargets();
   for (const NamedTarget& target : kTargets)

@@ -48,7 +48,7 @@ Tensor BatchNorm<Rank>::operator()(const Tensor& x) {
   double momentum = options.momentum.value_or(0.0);
   if (tracks && !options.momentum)
     momentum = 1.0 / static_cast<double>(num_batches_tracked.template data<int64_t>()[0] + 1);
-  const Tensor y = ops::batch_norm(
+  Tensor y = ops::batch_norm(
       x, running_mean, running_var, weight, bias,
       {.training = training || !running_mean.defined(), .momentum = momentum, .eps = options.eps});
   if (tracks) ++num_batches_tracked.template mutable_data<int64_t>()[0];

@@ -55,6 +55,7 @@ void load_state(const StateDict& own, const StateDict& state, bool strict) {
   std::unordered_set<std::string> wanted;
   std::vector<std::string> missing;
   std::vector<std::string> mismatched;
+  std::vector<std::string> not_floating;
   for (const auto& [name, tensor] : own) {
     wanted.insert(name);
     const auto found = given.find(name);
@@ -63,6 +64,9 @@ void load_state(const StateDict& own, const StateDict& state, bool strict) {
     } else if (found->second->shape() != tensor.shape()) {
       mismatched.push_back(
           message(name, " (file ", found->second->shape(), ", net ", tensor.shape(), ")"));
+    } else if (is_floating(tensor.dtype()) && !is_floating(found->second->dtype())) {
+      not_floating.push_back(
+          message(name, " (file ", found->second->dtype(), ", net ", tensor.dtype(), ")"));
     }
   }
   std::vector<std::string> unexpected;
@@ -78,6 +82,9 @@ void load_state(const StateDict& own, const StateDict& state, bool strict) {
   CONVKIT_CHECK(mismatched.empty(), ShapeError,
                 "load_state_dict: shapes differ: ", listed(mismatched),
                 "; build the net with the sizes the weights were saved with");
+  CONVKIT_CHECK(not_floating.empty(), DTypeError,
+                "load_state_dict: these hold integers: ", listed(not_floating),
+                "; save the weights as floating-point numbers");
   for (const auto& [name, tensor] : own) {
     const auto found = given.find(name);
     Tensor target = tensor;

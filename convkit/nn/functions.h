@@ -95,8 +95,9 @@ StateDict state_dict(M& net) {
 }
 
 /// Copies the tensors of `state` into the net's, by path. Throws ValueError naming every missing
-/// and every unexpected key (unless `strict` is false), and ShapeError naming every shape that
-/// differs; on an error the net is unchanged.
+/// and every unexpected key (unless `strict` is false), ShapeError naming every shape that differs,
+/// and DTypeError naming what holds integers where the net has floating-point numbers (other types
+/// are converted); on an error the net is unchanged.
 template <class M>
 void load_state_dict(M& net, const StateDict& state, bool strict = true) {
   detail::load_state(state_dict(net), state, strict);

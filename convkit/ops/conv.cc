@@ -1,7 +1,8 @@
 #include "convkit/ops/conv.h"
 
-#include "convkit/autograd/record.h"
-#include "convkit/kernels/conv.h"
+#include "convkit/ops/conv_gradients.h"
+#include "convkit/ops/dispatch.h"
+#include "convkit/ops/shape.h"
 
 namespace convkit {
 
@@ -127,45 +128,6 @@ Shape output_shape(const ConvGeometry& g) {
   return extents;
 }
 
-template <class T>
-autograd::Gradients backward_as(const ConvGeometry& g, const Tensor& x, const Tensor& weight,
-                                const Tensor& dy, autograd::Needs needs) {
-  autograd::Gradients grads(3);
-  if (needs[0]) {
-    grads[0] = empty_like(x);
-    kernels::conv_backward_input(g, dy.data<T>(), weight.data<T>(), grads[0].mutable_data<T>());
-  }
-  if (needs[1]) {
-    grads[1] = empty_like(weight);
-    kernels::conv_backward_weight(g, x.data<T>(), dy.data<T>(), grads[1].mutable_data<T>());
-  }
-  if (needs[2]) {
-    grads[2] = empty({g.out_channels}, x.dtype());
-    kernels::channel_sums(dy.data<T>(), dy.numel() / g.out_channels, g.out_channels,
-                          grads[2].mutable_data<T>());
-  }
-  return grads;
-}
-
-template <class T>
-Tensor forward_as(const ConvGeometry& g, const Shape& shape, const Tensor& x, const Tensor& weight,
-                  const Tensor& bias) {
-  Tensor y = empty(shape, x.dtype());
-  kernels::conv_forward(g, x.data<T>(), weight.data<T>(), bias.defined() ? bias.data<T>() : nullptr,
-                        y.mutable_data<T>());
-  return y;
-}
-
-// An unbatched input is a batch of one: both reshapes are recorded as one operation each.
-Tensor with_batch_axis(const Tensor& x, bool insert) {
-  const Shape from = x.shape();
-  const Shape to = insert ? from.with_inserted(0, 1) : from.without(0);
-  return autograd::record(insert ? "unsqueeze" : "squeeze", {x}, x.reshaped(to),
-                          [from](const Tensor& dy, autograd::Needs) -> autograd::Gradients {
-                            return {dy.reshaped(from)};
-                          });
-}
-
 }  // namespace
 
 template <int Rank>
@@ -174,8 +136,7 @@ Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
   const std::string op = name_of_op<Rank>();
   CONVKIT_CHECK(x.defined() && weight.defined(), ValueError, op, ": the ",
                 x.defined() ? "weight" : "input", " is undefined (never assigned)");
-  if (x.dim() == Rank + 1)
-    return with_batch_axis(conv<Rank>(with_batch_axis(x, true), weight, bias, params), false);
+  if (x.dim() == Rank + 1) return squeeze(conv<Rank>(unsqueeze(x, 0), weight, bias, params), 0);
   CONVKIT_CHECK(x.dim() == Rank + 2, ShapeError, op, ": the input is ", x.shape(), " with ",
                 x.dim(), " axes; it must be (N, C, ",
                 Rank == 1   ? "L"
@@ -189,18 +150,18 @@ Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
   check_types(op, x, weight, bias);
   check_channels<Rank>(op, x, weight, bias, params.groups);
   const ConvGeometry g = geometry_of<Rank>(op, x, weight, params);
-  const Shape shape = output_shape<Rank>(g);
-  const bool is_double = x.dtype() == DType::float64;
-  const Tensor y = is_double ? forward_as<double>(g, shape, x, weight, bias)
-                             : forward_as<float>(g, shape, x, weight, bias);
+  Tensor y = empty(output_shape<Rank>(g), x.dtype());
+  with_float_type(x, [&]<class T>() {
+    kernels::conv_forward(g, x.data<T>(), weight.data<T>(),
+                          bias.defined() ? bias.data<T>() : nullptr, y.mutable_data<T>());
+  });
+  const auto backward = [g, x = autograd::Saved(x), weight = autograd::Saved(weight)](
+                            const Tensor& dy, autograd::Needs needs) {
+    return with_float_type(
+        dy, [&]<class T>() { return conv_gradients<T>(g, x.get(), weight.get(), dy, needs); });
+  };
   constexpr const char* kNames[] = {"conv1d", "conv2d", "conv3d"};
-  return autograd::record(
-      {kNames[Rank - 1], params}, {x, weight, bias}, y,
-      [g, is_double, saved_x = autograd::Saved(x), saved_weight = autograd::Saved(weight)](
-          const Tensor& dy, autograd::Needs needs) {
-        return is_double ? backward_as<double>(g, saved_x.get(), saved_weight.get(), dy, needs)
-                         : backward_as<float>(g, saved_x.get(), saved_weight.get(), dy, needs);
-      });
+  return autograd::record({kNames[Rank - 1], params}, {x, weight, bias}, y, backward);
 }
 
 template Tensor conv<1>(const Tensor&, const Tensor&, const Tensor&, const ConvParams<1>&);

@@ -1,7 +1,6 @@
 #include "convkit/ops/linear.h"
 
-#include "convkit/autograd/record.h"
-#include "convkit/kernels/conv.h"
+#include "convkit/ops/conv_gradients.h"
 #include "convkit/ops/dispatch.h"
 
 namespace convkit::ops {
@@ -33,25 +32,6 @@ void check(const Tensor& x, const Tensor& weight, const Tensor& bias) {
                 "; it must have one value per output: ", weight.size(0));
 }
 
-template <class T>
-autograd::Gradients backward_as(const kernels::ConvGeometry& g, const Tensor& x,
-                                const Tensor& weight, const Tensor& dy, autograd::Needs needs) {
-  autograd::Gradients grads(3);
-  if (needs[0]) {
-    grads[0] = empty_like(x);
-    kernels::conv_backward_input(g, dy.data<T>(), weight.data<T>(), grads[0].mutable_data<T>());
-  }
-  if (needs[1]) {
-    grads[1] = empty_like(weight);
-    kernels::conv_backward_weight(g, x.data<T>(), dy.data<T>(), grads[1].mutable_data<T>());
-  }
-  if (needs[2]) {
-    grads[2] = Tensor({g.out_channels}, dy.dtype());
-    kernels::channel_sums(dy.data<T>(), dy.size(0), g.out_channels, grads[2].mutable_data<T>());
-  }
-  return grads;
-}
-
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
@@ -70,7 +50,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
                          weight = autograd::Saved(weight)](const Tensor& dy,
                                                            autograd::Needs needs) {
     autograd::Gradients grads = with_float_type(dy, [&]<class T>() {
-      return backward_as<T>(geometry, flat.get(), weight.get(), dy.reshaped({rows, out}), needs);
+      return conv_gradients<T>(geometry, flat.get(), weight.get(), dy.reshaped({rows, out}), needs);
     });
     if (needs[0]) grads[0] = grads[0].reshaped(shape);
     return grads;

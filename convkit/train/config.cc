@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "convkit/base/error.h"
+#include "convkit/data/sources.h"
 #include "convkit/models/registry.h"
 
 namespace convkit::train {
@@ -91,6 +92,7 @@ bool fits(const Json& value) {
 void validate(const TrainConfig& c) {
   CONVKIT_CHECK(!c.data.empty(), ValueError,
                 "data is empty; name a data set, such as fashion-mnist or folder:DIR");
+  data::check_spec(c.data);
   static_cast<void>(models::find_model(c.model));
   check_whole("epochs", c.epochs, 1, 1'000'000);
   check_whole("batch", c.batch, 1, 1 << 20);
@@ -182,7 +184,8 @@ TrainConfig config_from_json(const std::string& text, const std::string& source,
     }
   });
   if (used == json.size()) return config;
-  for (const auto& [key, value] : json.items()) {
+  for (const auto& item : json.items()) {
+    const std::string& key = item.key();
     bool is_known = false;
     for_each_field(
         [&](const char* name, auto, const char*) { is_known = is_known || key == name; });

@@ -57,8 +57,10 @@ DataSource open_data(const TrainConfig& config) {
                  .classes = parts.train->class_names(),
                  .mean = normalize.mean,
                  .std = normalize.std};
-  CONVKIT_CHECK(parts.train->classes() >= 2, ValueError, parts.train->name(), ": there is only ",
-                parts.train->classes(), " class; at least 2 are needed to tell apart");
+  const std::vector<int64_t> counts = data::class_counts(*parts.train);
+  const auto present = std::count_if(counts.begin(), counts.end(), [](int64_t n) { return n > 0; });
+  CONVKIT_CHECK(present >= 2, ValueError, parts.train->name(), ": all ", parts.train->size(),
+                " samples are of one class; add samples of another, to tell it apart from");
   CONVKIT_CHECK(parts.train->size() >= 2, ValueError, parts.train->name(), ": ",
                 parts.train->size(), " samples are too few to train on");
 
@@ -89,9 +91,10 @@ std::unique_ptr<data::DataLoader> open_validation(const ModelCard& card, const s
   const data::DatasetPtr dataset = data::open_dataset(data, data::Split::test, open);
   CONVKIT_CHECK(dataset->classes() == std::ssize(card.classes), ValueError, dataset->name(),
                 ": there are ", dataset->classes(), " classes, but the net knows ",
-                card.classes.size());
+                card.classes.size(), "; take data with the classes it was trained on");
   CONVKIT_CHECK(dataset->sample_shape() == card.input, ShapeError, dataset->name(),
-                ": the samples are ", dataset->sample_shape(), ", but the net takes ", card.input);
+                ": the samples are ", dataset->sample_shape(), ", but the net takes ", card.input,
+                "; take data like those it was trained on");
   return std::make_unique<data::DataLoader>(
       dataset, options,
       data::Pipeline{

@@ -33,7 +33,8 @@ std::optional<ModelCard> named_card(const std::string& weights, const EvaluateOp
 }  // namespace
 
 Evaluation evaluate(const std::string& run_or_weights, const EvaluateOptions& options) {
-  CONVKIT_CHECK(options.batch >= 1, ValueError, "batch is ", options.batch, "; at least 1");
+  CONVKIT_CHECK(options.batch >= 1, ValueError, "batch is ", options.batch,
+                "; it must be at least 1");
   std::unique_ptr<ThreadPool> pool;
   std::optional<UseThreadPool> use;
   if (options.threads != 0) {
@@ -45,7 +46,8 @@ Evaluation evaluate(const std::string& run_or_weights, const EvaluateOptions& op
   LoadedNet loaded = load_net(weights, named ? &*named : nullptr);
   const ModelCard& card = loaded.card;
   CONVKIT_CHECK(!options.model || named || *options.model == card.config.model, ValueError, weights,
-                ": these are weights of ", card.config.model, ", not of ", *options.model);
+                ": these are weights of ", card.config.model, ", not of ", *options.model,
+                "; leave --model out");
   const auto loader =
       open_validation(card, options.data.value_or(card.config.data),
                       {.batch_size = options.batch, .workers = static_cast<int>(options.workers)});

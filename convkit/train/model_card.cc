@@ -6,6 +6,7 @@
 #include "convkit/base/scope.h"
 #include "convkit/models/registry.h"
 #include "convkit/nn/functions.h"
+#include "convkit/train/finite_check.h"
 
 namespace convkit::train {
 namespace {
@@ -89,12 +90,16 @@ void save_weights(const std::string& path, nn::AnyModule& net, const ModelCard& 
 LoadedNet load_net(const std::string& path, const ModelCard* fallback) {
   const io::SafeTensors file = io::load_safetensors(path);
   CONVKIT_CHECK(has_card(file.metadata) || fallback != nullptr, FormatError, path,
-                ": the file does not say which net its weights belong to; name it with --model and"
-                " --data");
+                ": the file does not say which net its weights belong to; take weights that convkit"
+                " train wrote (convkit evaluate can be told the net, with --model and --data)");
   ModelCard card = has_card(file.metadata) ? card_from_metadata(file.metadata, path) : *fallback;
   nn::AnyModule net = make_net(card);
   const Scope scope(path);  // names the file in messages
   nn::load_state_dict(net, file.tensors);
+  const std::string damaged = first_not_finite_tensor(net);
+  CONVKIT_CHECK(damaged.empty(), FormatError, damaged,
+                " holds values that are not finite (NaN or infinite), so the net cannot tell"
+                " anything; take weights of an earlier save");
   nn::eval(net);
   return {std::move(net), std::move(card)};
 }

@@ -51,6 +51,7 @@ std::vector<Guess> guesses_of(const Tensor& probabilities, const ModelCard& card
   });
   labels.resize(std::min(labels.size(), static_cast<std::size_t>(top)));
   std::vector<Guess> guesses;
+  guesses.reserve(labels.size());
   for (const int64_t label : labels)
     guesses.push_back({label, card.classes[static_cast<std::size_t>(label)],
                        static_cast<double>(values[static_cast<std::size_t>(label)])});

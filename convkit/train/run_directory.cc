@@ -1,5 +1,7 @@
 #include "convkit/train/run_directory.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "convkit/base/error.h"
@@ -31,9 +33,22 @@ void RunDirectory::check_free(const std::string& path, bool overwrite) {
                 "': there is a file of that name; choose another");
   if (!io::folder_exists(path) || overwrite) return;
   const io::FolderContent content = io::list_folder(path);
-  CONVKIT_CHECK(content.files.empty() && content.folders.empty(), IoError, "the run directory '",
-                path, "' exists and is not empty; choose another, go on with it (--resume ", path,
-                "), or overwrite it (--force)");
+  if (content.files.empty() && content.folders.empty()) return;
+  const bool is_run = io::file_exists(RunDirectory(path).config_path());
+  throw IoError(message("the run directory '", path, "' exists and is not empty; choose another",
+                        is_run ? message(", go on with the run in it (--resume ", path, ")") : "",
+                        ", or overwrite it (--force)"));
+}
+
+void RunDirectory::remove(const std::string& path, bool with_folder) {
+  const RunDirectory run(path);
+  run.remove_temporary_files();
+  for (const std::string& file :
+       {run.results_path(), run.events_path(), run.best_weights_path(), run.last_weights_path(),
+        run.checkpoint_path(), run.config_path()})
+    std::remove(file.c_str());
+  rmdir(io::join_path(path, "weights").c_str());
+  if (with_folder) rmdir(path.c_str());
 }
 
 RunDirectory RunDirectory::create(const std::string& path, const TrainConfig& config,
@@ -42,6 +57,7 @@ RunDirectory RunDirectory::create(const std::string& path, const TrainConfig& co
   RunDirectory run(path);
   io::create_folders(io::join_path(path, "weights"));
   if (overwrite) {
+    run.remove_temporary_files();
     for (const std::string& file : {run.results_path(), run.events_path(), run.best_weights_path(),
                                     run.last_weights_path(), run.checkpoint_path()})
       std::remove(file.c_str());
@@ -52,6 +68,9 @@ RunDirectory RunDirectory::create(const std::string& path, const TrainConfig& co
 
 RunDirectory RunDirectory::open(const std::string& path) {
   RunDirectory run(path);
+  CONVKIT_CHECK(!io::file_exists(path), IoError, "'", path,
+                "' is a file, not a run directory; name the folder that convkit train --out was"
+                " given");
   CONVKIT_CHECK(io::folder_exists(path), IoError, "there is no run directory '", path,
                 "'; convkit train --out ", path, " starts one");
   CONVKIT_CHECK(io::file_exists(run.config_path()), IoError, "'", path,
@@ -79,6 +98,21 @@ TrainConfig RunDirectory::config() const {
   return config_from_json(read_text(config_path()), config_path());
 }
 
+bool RunDirectory::has_results() const {
+  return io::file_exists(results_path()) || io::file_exists(best_weights_path());
+}
+
+void RunDirectory::check_writable() const {
+  // Files that are never committed.
+  const io::AtomicFile checkpoint(checkpoint_path());
+  const io::AtomicFile weights(last_weights_path());
+}
+
+void RunDirectory::remove_temporary_files() const {
+  io::remove_temporary_files(path_);
+  io::remove_temporary_files(io::join_path(path_, "weights"));
+}
+
 void RunDirectory::keep_results(int64_t epochs) {
   lines_.clear();
   if (!io::file_exists(results_path())) return;
@@ -102,7 +136,9 @@ void RunDirectory::add_result(const EpochResult& result) {
 std::string find_weights(const std::string& path) {
   if (io::file_exists(path)) return path;
   CONVKIT_CHECK(io::folder_exists(path), IoError, "there is no run directory or weights file '",
-                path, "'");
+                path,
+                "'; name the folder that convkit train --out was given, or a .safetensors"
+                " file");
   const RunDirectory run = RunDirectory::open(path);
   for (const std::string& weights : {run.best_weights_path(), run.last_weights_path()})
     if (io::file_exists(weights)) return weights;

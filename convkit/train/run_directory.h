@@ -42,6 +42,10 @@ class CONVKIT_API RunDirectory {
   /// Opens a run to go on with it or to use it. Throws IoError when there is none.
   static RunDirectory open(const std::string& path);
 
+  /// Removes the files of a run from the folder at `path`, and the folder itself if it is then
+  /// empty and `with_folder` says so.
+  static void remove(const std::string& path, bool with_folder);
+
   const std::string& path() const { return path_; }
   std::string config_path() const;
   std::string results_path() const;
@@ -52,6 +56,12 @@ class CONVKIT_API RunDirectory {
 
   /// Throws IoError or FormatError.
   TrainConfig config() const;
+  /// Whether an epoch's results or weights are there; without them a run begins anew at no loss.
+  bool has_results() const;
+  /// Throws IoError when its files cannot be replaced. Writes nothing.
+  void check_writable() const;
+  /// Removes what a process that was killed while it wrote has left.
+  void remove_temporary_files() const;
 
   /// Keeps the first `epochs` lines of what results.csv holds, for a resumed run.
   void keep_results(int64_t epochs);

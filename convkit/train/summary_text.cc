@@ -23,17 +23,29 @@ std::string extents(const std::vector<int64_t>& values) {
   return text;
 }
 
-std::string indentation(int64_t depth) {
-  std::string text;
-  for (int64_t level = 1; level < depth; ++level) text += "│  ";
-  return depth > 0 ? text + "├─ " : text;
+// Whether a line goes on below row `at` at `depth`: a later row hangs from the same one above.
+bool goes_on(const std::vector<SummaryRow>& rows, std::size_t at, int64_t depth) {
+  for (std::size_t i = at + 1; i < rows.size() && rows[i].depth >= depth; ++i)
+    if (rows[i].depth == depth) return true;
+  return false;
 }
 
-// What stands left of a line that belongs to the row above.
-std::string continuation(int64_t depth) {
+std::string lines_beside(const std::vector<SummaryRow>& rows, std::size_t at, int64_t last_depth) {
   std::string text;
-  for (int64_t level = 0; level < depth; ++level) text += "│  ";
+  for (int64_t depth = 1; depth <= last_depth; ++depth)
+    text += goes_on(rows, at, depth) ? "│  " : "   ";
   return text;
+}
+
+std::string indentation(const std::vector<SummaryRow>& rows, std::size_t at) {
+  const int64_t depth = rows[at].depth;
+  if (depth == 0) return "";
+  return lines_beside(rows, at, depth - 1) + (goes_on(rows, at, depth) ? "├─ " : "└─ ");
+}
+
+// What stands left of a line that belongs to row `at`: the lines to its own children too.
+std::string continuation(const std::vector<SummaryRow>& rows, std::size_t at) {
+  return lines_beside(rows, at, rows[at].depth + 1);
 }
 
 std::string label(const SummaryRow& row) {
@@ -48,15 +60,16 @@ std::string count_or_dash(int64_t count) { return count == 0 ? "-" : with_thousa
 std::string to_table(const Summary& summary, bool explain) {
   TextTable table({"layer (type)", "output", "parameters", "multiply-adds", "memory",
                    "receptive field", "stride"});
-  for (const SummaryRow& row : summary.rows) {
-    const std::string indent = indentation(row.depth);
-    table.add_row({indent + label(row), row.ran ? to_text(row.output) : "(nothing to do)",
+  for (std::size_t i = 0; i < summary.rows.size(); ++i) {
+    const SummaryRow& row = summary.rows[i];
+    table.add_row({indentation(summary.rows, i) + label(row),
+                   row.ran ? to_text(row.output) : "(nothing to do)",
                    row.is_again ? "(again)" : count_or_dash(row.parameters),
                    count_or_dash(row.multiply_adds), row.bytes == 0 ? "-" : size_text(row.bytes),
                    extents(row.receptive_field), extents(row.stride)});
     if (!explain || row.is_container) continue;
     for (const std::string& line : row.explanation)
-      table.add_line(continuation(row.depth) + "   " + line);
+      table.add_line(continuation(summary.rows, i) + line);
   }
   return table.text() + message("\nparameters:     ", with_thousands(summary.parameters), " (",
                                 size_text(summary.parameter_bytes), " with ",

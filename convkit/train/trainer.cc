@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "convkit/autograd/record.h"
 #include "convkit/base/error.h"
@@ -68,6 +69,12 @@ nn::AnyModule seeded_net(const ModelCard& card) {
   return make_net(card);
 }
 
+// Two that write to one folder would spoil each other's files.
+void check_lock(const io::FolderLock& lock, const std::string& directory) {
+  CONVKIT_CHECK(lock.held(), IoError, "the run directory '", directory,
+                "' is in use: another training writes to it; wait for its end, or choose another");
+}
+
 // One run, fresh or resumed.
 class Run {
  public:
@@ -93,6 +100,7 @@ class Run {
                   config_.epochs, " epochs of ", data_.train->batches(),
                   " batches; its data or its config.json have changed since");
     scheduler_.set_step_count(progress_.step);
+    if (progress_.epoch < config_.epochs) directory_.check_writable();  // not after an hour
     directory_.keep_results(progress_.epoch);
     if (io::file_exists(directory_.events_path()))
       events_ = EventFile(io::read_file(directory_.events_path()), progress_.epoch, wall_time());
@@ -327,25 +335,45 @@ TrainOutcome train(const TrainConfig& config, const std::string& directory, bool
   DataSource data = open_data(config);
   // Everything that can be wrong with the request is known before the folder is made.
   static_cast<void>(seeded_net(data.card));
-  Run run(config, data, RunDirectory::create(directory, config, overwrite), hooks);
-  run.save_start();
-  return run.go(threads.count());
+  const bool is_new = !io::folder_exists(directory);
+  io::create_folders(directory);
+  const io::FolderLock lock(directory);
+  check_lock(lock, directory);
+  RunDirectory::check_free(directory, overwrite);  // again: another may have been faster
+  std::optional<Run> run;
+  try {
+    run.emplace(config, data, RunDirectory::create(directory, config, overwrite), hooks);
+    run->save_start();
+  } catch (...) {
+    RunDirectory::remove(directory, is_new);  // what is there could not be resumed
+    throw;
+  }
+  return run->go(threads.count());
 }
 
 TrainOutcome resume(const std::string& directory, const ResumeOptions& options,
                     const TrainHooks& hooks) {
   RunDirectory run_directory = RunDirectory::open(directory);
+  const io::FolderLock lock(directory);
+  check_lock(lock, directory);
   TrainConfig config = run_directory.config();
   config.threads = options.threads.value_or(config.threads);
   config.workers = options.workers.value_or(config.workers);
   validate(config);
-  CONVKIT_CHECK(io::file_exists(run_directory.checkpoint_path()), IoError, "the run '", directory,
+  run_directory.remove_temporary_files();
+  // Killed before its first save, a run has nothing to lose.
+  const bool begins = !io::file_exists(run_directory.checkpoint_path());
+  CONVKIT_CHECK(!begins || !run_directory.has_results(), IoError, "the run '", directory,
                 "' has no checkpoint to go on from; start it anew with --force");
   const KeepGenerator keep;
   const RunThreads threads(config.threads);
   DataSource data = open_data(config);
   Run run(config, data, std::move(run_directory), hooks);
-  run.load();
+  if (begins) {
+    run.save_start();
+  } else {
+    run.load();
+  }
   return run.go(threads.count());
 }
 

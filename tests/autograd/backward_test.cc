@@ -12,16 +12,7 @@
 namespace convkit::autograd {
 namespace {
 
-using toy::add;
-using toy::exp;
-using toy::leaf;
-using toy::mul;
-using toy::reshape;
-using toy::scale;
-using toy::sum;
-using Floats = std::vector<float>;
-
-Floats grad_of(const Tensor& t) { return t.grad().to_vector<float>(); }
+using namespace toy;
 
 TEST(Backward, CarriesTheGradientToEveryLeaf) {
   const Tensor a = leaf({1, 2});
@@ -71,7 +62,7 @@ TEST(Backward, AddsToTheGradientThatIsThere) {
 TEST(Backward, LeavesTheUsersHandleOnAnEarlierGradientAlone) {
   Tensor a = leaf({1, 2});
   sum(scale(a, 2)).backward();
-  const Tensor kept = a.grad();
+  const Tensor kept = a.grad();  // NOLINT(performance-unnecessary-copy-initialization): the point
   sum(scale(a, 3)).backward();
   EXPECT_EQ(kept.to_vector<float>(), (Floats{2, 2}));
   EXPECT_EQ(grad_of(a), (Floats{5, 5}));
@@ -201,7 +192,7 @@ TEST(Backward, RefusesWhatWasNotRecorded) {
 
 TEST(Backward, RefusesGradientsThatDoNotFit) {
   const Tensor a = leaf({1, 2});
-  const auto give = [&](Gradients grads) {
+  const auto give = [&](const Gradients& grads) {
     return record("wrong", {a}, a.clone(),
                   [grads](const Tensor&, Needs) -> Gradients { return grads; });
   };
@@ -280,6 +271,7 @@ TEST(Backward, LetsGoOfWhatOperationsKept) {
 
 TEST(Backward, RunsOnSeveralThreadsOverTapesOfTheirOwn) {
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([t] {
       for (int repeat = 0; repeat < 50; ++repeat) {

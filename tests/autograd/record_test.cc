@@ -12,17 +12,7 @@
 namespace convkit::autograd {
 namespace {
 
-using toy::add;
-using toy::exp;
-using toy::leaf;
-using toy::mul;
-using toy::reshape;
-using toy::scale;
-using toy::scale_in_place;
-using toy::sum;
-using Floats = std::vector<float>;
-
-Floats grad_of(const Tensor& t) { return t.grad().to_vector<float>(); }
+using namespace toy;
 
 TEST(Record, MarksOutputsOfWhatRequiresGradients) {
   const Tensor a = leaf({1});

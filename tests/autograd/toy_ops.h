@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <vector>
 
 #include "convkit/autograd/record.h"
 
@@ -86,10 +87,14 @@ inline void scale_in_place(Tensor& self, double factor) {
   });
 }
 
-inline Tensor leaf(const std::vector<float>& values) {
+using Floats = std::vector<float>;
+
+inline Tensor leaf(const Floats& values) {
   Tensor t = from_values(values, {static_cast<int64_t>(values.size())});
   t.set_requires_grad();
   return t;
 }
+
+inline Floats grad_of(const Tensor& t) { return t.grad().to_vector<float>(); }
 
 }  // namespace convkit::autograd::toy

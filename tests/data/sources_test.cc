@@ -97,6 +97,8 @@ TEST(OpenDataset, RefusesMnistFilesThatDoNotFitTogether) {
   EXPECT_ERROR(open_dataset(spec, Split::train), FormatError, "3 labels", "2 pictures");
   write_file(folder / "train-labels-idx1-ubyte", idx({2}, {7, 10}));
   EXPECT_ERROR(open_dataset(spec, Split::train), FormatError, "label 10", "picture 1", "0 to 9");
+  write_file(folder / "train-images-idx3-ubyte", idx({0, 2, 2}, {}));
+  EXPECT_ERROR(open_dataset(spec, Split::train), FormatError, "no pictures in it (0×2×2)");
   write_file(folder / "train-images-idx3-ubyte", idx({2, 2}, {1, 2, 3, 4}));
   EXPECT_ERROR(open_dataset(spec, Split::train), FormatError, "(N, H, W)", "2×2");
   write_file(folder / "train-images-idx3-ubyte", Bytes{0, 0, 8, 3, 0, 0});
@@ -142,9 +144,10 @@ TEST(OpenDataset, ReadsCifar100WithItsNames) {
 }
 
 TEST(OpenDataset, ListsTheKnownNames) {
-  EXPECT_ERROR(open_dataset("imagenet", Split::train), ValueError, "unknown data set 'imagenet'",
-               "fashion-mnist", "mnist:DIR", "cifar10:DIR", "cifar100:DIR", "folder:DIR");
-  EXPECT_ERROR(open_dataset("", Split::train), ValueError, "unknown data set ''");
+  EXPECT_ERROR(open_dataset("imagenet", Split::train), ValueError,
+               "there is no data set 'imagenet'", "fashion-mnist", "mnist:DIR", "cifar10:DIR",
+               "cifar100:DIR", "folder:DIR");
+  EXPECT_ERROR(open_dataset("", Split::train), ValueError, "there is no data set ''");
   EXPECT_ERROR(open_dataset("folder", Split::train), ValueError, "needs a folder: folder:DIR");
   EXPECT_ERROR(open_dataset("mnist:", Split::train), ValueError, "needs a folder: mnist:DIR");
   EXPECT_ERROR(open_dataset("mnist:/no/such", Split::train), IoError, "no folder '/no/such'");

@@ -128,7 +128,7 @@ TEST(WriteFile, RefusesFoldersPipesAndDevices) {
 TEST(WriteFile, SaysThatTheFolderIsMissing) {
   const TempDir folder;
   EXPECT_ERROR(write_file(folder / "none/f", "x"), IoError, folder / "none/f", "No such file",
-               "there is no folder " + (folder / "none"));
+               "make the folder " + (folder / "none") + " first");
 }
 
 // Every name in the folder, hidden ones too: nothing half-written may stay.
@@ -190,6 +190,16 @@ TEST(AtomicFile, ChangesNothingWithoutCommit) {
   EXPECT_THAT(all_names(folder.path()), ElementsAre("f"));
 }
 
+TEST(AtomicFile, LeavesNothingThatCannotBeCleanedUp) {
+  const TempDir folder;
+  write_file(folder / "mine.tmp", "x");
+  const AtomicFile half(folder / "f");
+  ASSERT_EQ(all_names(folder.path()).size(), 2U);
+  remove_temporary_files(folder.path());  // as after a kill
+  EXPECT_EQ(all_names(folder.path()), std::vector<std::string>{"mine.tmp"});
+  remove_temporary_files(folder / "none");
+}
+
 TEST(AtomicFile, TakesTheLongestName) {
   const TempDir folder;
   const std::string name(255, 'n');
@@ -222,6 +232,18 @@ TEST(Folder, ListsSortedNamesWithoutHiddenOnes) {
   EXPECT_THAT(content.files, ElementsAre("10", "9", "B", "a", "b"));
   EXPECT_THAT(content.folders, ElementsAre("link", "y", "z"));
   EXPECT_THAT(list_folder(folder / "z").files, IsEmpty());
+}
+
+TEST(Folder, IsLockedByOneAtATime) {
+  const TempDir folder;
+  {
+    const FolderLock first(folder.path());
+    EXPECT_TRUE(first.held());
+    EXPECT_FALSE(FolderLock(folder.path()).held());
+  }
+  EXPECT_TRUE(FolderLock(folder.path()).held());
+  EXPECT_TRUE(all_names(folder.path()).empty()) << "a lock leaves no file";
+  EXPECT_ERROR(FolderLock(folder / "none"), IoError, folder / "none", "No such file");
 }
 
 TEST(Folder, SaysWhyItCannotBeRead) {

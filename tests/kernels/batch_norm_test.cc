@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "convkit/base/random.h"
-#include "convkit/base/thread_pool.h"
 #include "convkit/kernels/batch_norm_reference.h"
-#include "convkit/kernels/target.h"
+#include "tests/support/on_target.h"
+#include "tests/support/on_threads.h"
 
 namespace convkit::kernels {
 namespace {
@@ -238,32 +238,28 @@ std::vector<double> all_results(const Case<float>& t) {
 }
 
 TEST(BatchNormKernel, GivesTheSameBitsOnAnyNumberOfThreads) {
-  const int before = num_threads();
   for (const BatchNormGeometry g :
        {BatchNormGeometry{100003, 3}, BatchNormGeometry{9001, 40}, BatchNormGeometry{2500, 300}}) {
     const Case<float> t(g, 5.0, 1.0, 11);
-    set_num_threads(1);
-    const std::vector<double> one = all_results(t);
-    for (const int threads : {2, 3}) {
-      set_num_threads(threads);
-      EXPECT_EQ(all_results(t), one) << threads << " threads, " << g.rows << "×" << g.channels;
-    }
+    const auto on = [&t](int threads) {
+      const test::OnThreads use(threads);
+      return all_results(t);
+    };
+    const std::vector<double> one = on(1);
+    for (const int threads : {2, 3})
+      EXPECT_EQ(on(threads), one) << threads << " threads, " << g.rows << "×" << g.channels;
   }
-  set_num_threads(before);
 }
 
 TEST(BatchNormKernel, AgreesWithTheReferenceOnEveryInstructionSet) {
-  for (const std::string& target : simd_targets()) {
-    SCOPED_TRACE(target);
-    set_simd_target(target);
+  test::on_every_target([] {
     for (const int64_t channels : {3, 24, 67}) {
       const Case<float> t({333, channels}, 1.0, 2.0, 5);
       expect_statistics(t);
       expect_forward(t);
       expect_backward(t);
     }
-  }
-  set_simd_target("best");
+  });
 }
 
 }  // namespace

@@ -7,10 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_algorithm.h"
 #include "convkit/kernels/conv_reference.h"
 #include "convkit/kernels/target.h"
+#include "tests/support/on_target.h"
+#include "tests/support/on_threads.h"
 
 /// Convolutions with random values, their exact results, and how far a float result may be off.
 namespace convkit::test {
@@ -126,24 +127,6 @@ inline std::vector<std::string> engine_targets() {
     if (name != "sse4" && name != "ssse3") targets.push_back(name);
   return targets;
 }
-
-/// Limits SIMD while it lives.
-struct OnTarget {
-  explicit OnTarget(const std::string& name) { kernels::set_simd_target(name); }
-  ~OnTarget() { kernels::set_simd_target("best"); }
-  OnTarget(const OnTarget&) = delete;
-  OnTarget& operator=(const OnTarget&) = delete;
-};
-
-/// Runs convkit on `threads` threads while it lives. Tests that are not about threads use one: the
-/// results are the same, and tests beside this one get the other cores.
-struct OnThreads {
-  explicit OnThreads(int threads) : before(num_threads()) { set_num_threads(threads); }
-  ~OnThreads() { set_num_threads(before); }
-  OnThreads(const OnThreads&) = delete;
-  OnThreads& operator=(const OnThreads&) = delete;
-  int before;
-};
 
 /// A small valid geometry with everything PyTorch allows in it, and cropping.
 inline ConvGeometry random_geometry(std::mt19937& random) {

@@ -61,7 +61,7 @@ class ElementwiseOnEveryTarget : public testing::TestWithParam<std::string> {
   void TearDown() override { set_simd_target("best"); }
 };
 INSTANTIATE_TEST_SUITE_P(Simd, ElementwiseOnEveryTarget, testing::ValuesIn(simd_targets()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& test) { return test.param; });
 
 TEST_P(ElementwiseOnEveryTarget, ValuesAreWithinTheirAllowanceOfTheFormula) {
   const std::vector<float> x = inputs();

@@ -10,23 +10,14 @@
 
 #include "convkit/base/random.h"
 #include "convkit/kernels/optimizer_step_reference.h"
-#include "convkit/kernels/target.h"
+#include "tests/support/on_target.h"
 
 namespace convkit::kernels {
 namespace {
 
-const int64_t kCounts[] = {0, 1, 3, 4, 7, 8, 15, 16, 17, 31, 33, 64, 1001};
+using test::on_every_target;
 
-// Runs `body` with each instruction set of this machine.
-template <class Body>
-void on_every_target(Body body) {
-  for (const std::string& target : simd_targets()) {
-    SCOPED_TRACE(target);
-    set_simd_target(target);
-    body();
-  }
-  set_simd_target("best");
-}
+const int64_t kCounts[] = {0, 1, 3, 4, 7, 8, 15, 16, 17, 31, 33, 64, 1001};
 
 template <class T>
 struct Arrays {

@@ -11,9 +11,9 @@
 #include "convkit/base/conv_size.h"
 #include "convkit/base/random.h"
 #include "convkit/base/text.h"
-#include "convkit/base/thread_pool.h"
 #include "convkit/kernels/pool_reference.h"
-#include "convkit/kernels/target.h"
+#include "tests/support/on_target.h"
+#include "tests/support/on_threads.h"
 
 namespace convkit::kernels {
 namespace {
@@ -206,7 +206,6 @@ TEST(PoolKernel, MinusInfinityEverywhereIsWonByTheFirst) {
 }
 
 TEST(PoolKernel, GivesTheSameBitsOnAnyNumberOfThreads) {
-  const int before = num_threads();
   Generator random(5);
   for (const bool maximum : {true, false}) {
     for (const int64_t channels : {3, 64, 160}) {
@@ -216,35 +215,34 @@ TEST(PoolKernel, GivesTheSameBitsOnAnyNumberOfThreads) {
         g.axes[axis] = sliding_axis({.in = 41, .out = 21, .kernel = 3, .stride = 2, .pad = 1});
       const auto x = values<float>(random, g.in_positions() * channels, false);
       const auto dy = values<float>(random, g.out_positions() * channels, false);
-      set_num_threads(1);
-      const Results<float> one = run(g, maximum, true, x, dy);
-      for (const int threads : {2, 3}) {
-        set_num_threads(threads);
-        EXPECT_EQ(run(g, maximum, true, x, dy), one) << threads << " threads";
-      }
+      const auto on = [&](int threads) {
+        const test::OnThreads use(threads);
+        return run(g, maximum, true, x, dy);
+      };
+      const Results<float> one = on(1);
+      for (const int threads : {2, 3}) EXPECT_EQ(on(threads), one) << threads << " threads";
     }
   }
-  set_num_threads(before);
 }
 
 TEST(PoolKernel, AgreesWithTheReferenceOnEveryInstructionSet) {
-  for (const std::string& target : simd_targets()) {
-    SCOPED_TRACE(target);
-    set_simd_target(target);
+  test::on_every_target([] {
     Generator random(6);
     for (int i = 0; i < 40; ++i) {
       const bool maximum = i % 2 == 0;
       expect_reference<float>(random_problem(random, maximum), maximum, i % 4 == 0, random);
     }
-  }
-  set_simd_target("best");
+  });
 }
 
 TEST(PoolKernel, DoesNothingForAnEmptyBatch) {
   PoolGeometry g{.batch = 0, .channels = 4, .axes = {}};
   for (PoolAxis& axis : g.axes) axis = adaptive_axis(3, 1);
-  max_pool_forward<float>(g, nullptr, nullptr, {});
-  avg_pool_backward<float>(g, nullptr, nullptr);
+  const std::vector<float> before(12, 5.0F);
+  std::vector<float> written = before;
+  max_pool_forward<float>(g, nullptr, written.data(), {});
+  avg_pool_backward<float>(g, nullptr, written.data());
+  EXPECT_EQ(written, before);
 }
 
 }  // namespace

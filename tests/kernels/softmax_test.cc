@@ -25,7 +25,7 @@ class SoftmaxOnEveryTarget : public testing::TestWithParam<std::string> {
   void TearDown() override { set_simd_target("best"); }
 };
 INSTANTIATE_TEST_SUITE_P(Simd, SoftmaxOnEveryTarget, testing::ValuesIn(simd_targets()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& test) { return test.param; });
 
 std::vector<float> values(const AxisGeometry& g, double scale, uint64_t seed) {
   Generator random(seed);

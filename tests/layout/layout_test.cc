@@ -255,6 +255,38 @@ TEST(Layout, EveryPublicDeclarationIsDocumented) {
   }
 }
 
+// `Suite.Name` of the tests in a text of Markdown.
+std::vector<std::string> tests_named_in(const std::vector<std::string>& lines) {
+  static const std::regex cell(R"(\| `([A-Za-z0-9]+\.[A-Za-z0-9]+)` \|$)");
+  std::vector<std::string> names;
+  std::smatch match;
+  for (const auto& line : lines)
+    if (std::regex_search(line, match, cell)) names.push_back(match[1]);
+  return names;
+}
+
+// `Suite.Name` of every test that is written below tests/.
+std::set<std::string> written_tests() {
+  static const std::regex head(R"(^TEST(_[FP])?\((\w+), (\w+)\))");
+  std::set<std::string> names;
+  std::smatch match;
+  for (const auto& file : files_below("tests")) {
+    if (file.extension() != ".cc") continue;
+    for (const auto& line : lines_of(root() / file))
+      if (std::regex_search(line, match, head)) names.insert(match[2].str() + "." + match[3].str());
+  }
+  return names;
+}
+
+TEST(Layout, EveryWrongUseInTheDocumentsIsTested) {
+  constexpr size_t kLeast = 60;
+  const auto named = tests_named_in(lines_of(root() / "docs/errors.md"));
+  const auto written = written_tests();
+  EXPECT_GE(named.size(), kLeast);
+  for (const auto& name : named)
+    EXPECT_TRUE(written.contains(name)) << "docs/errors.md names " << name << ", which is no test";
+}
+
 TEST(Layout, NoFileNamesAPathOfOneMachine) {
   // Split, so that this file does not hold what it looks for.
   const std::regex personal(std::string("(^|[^A-Za-z0-9_.$}])/(wor") + "k|roo" + "t|hom" +

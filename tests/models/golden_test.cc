@@ -8,8 +8,8 @@
 #include "convkit/models/r3d.h"
 #include "convkit/models/resnet.h"
 #include "convkit/ops/loss.h"
-#include "support/formula_weights.h"
-#include "support/golden.h"
+#include "tests/support/formula_weights.h"
+#include "tests/support/golden.h"
 
 namespace convkit::models {
 namespace {

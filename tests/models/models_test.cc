@@ -8,7 +8,7 @@
 #include "convkit/models/small_net.h"
 #include "convkit/nn/functions.h"
 #include "convkit/ops/reduce.h"
-#include "support/throws.h"
+#include "tests/support/throws.h"
 
 namespace convkit::models {
 namespace {

@@ -8,7 +8,7 @@
 #include "convkit/nn/sequential.h"
 #include "convkit/nn/softmax.h"
 #include "convkit/ops/softmax.h"
-#include "support/throws.h"
+#include "tests/support/throws.h"
 
 namespace convkit {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "convkit/autograd/engine.h"
 #include "convkit/nn/functions.h"
-#include "support/golden.h"
-#include "support/throws.h"
+#include "tests/support/golden.h"
+#include "tests/support/throws.h"
 
 namespace convkit::nn {
 namespace {

@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "convkit/nn/functions.h"
-#include "support/conv_case.h"
-#include "support/golden.h"
-#include "support/throws.h"
+#include "tests/support/conv_case.h"
+#include "tests/support/golden.h"
+#include "tests/support/throws.h"
 
 namespace convkit::nn {
 namespace {

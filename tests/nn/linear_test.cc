@@ -9,7 +9,7 @@
 #include "convkit/nn/functions.h"
 #include "convkit/nn/sequential.h"
 #include "convkit/ops/linear.h"
-#include "support/throws.h"
+#include "tests/support/throws.h"
 
 namespace convkit {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "support/throws.h"
+#include "tests/support/throws.h"
 
 namespace convkit {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "convkit/nn/functions.h"
 #include "convkit/nn/sequential.h"
-#include "support/throws.h"
+#include "tests/support/throws.h"
 
 namespace convkit::nn {
 namespace {
@@ -121,6 +121,11 @@ TEST(Module, LoadingNamesEveryMissingAndUnexpectedKeyAndShape) {
   state = state_dict(net);
   state[2].second = zeros({2, 3});
   EXPECT_ERROR(load_state_dict(net, state), ShapeError, "rest.0.factor (file 2×3, net 1)");
+  state[2].second = zeros({1}, DType::int32);
+  EXPECT_ERROR(load_state_dict(net, state), DTypeError, "rest.0.factor (file int32, net float32)",
+               "floating-point");
+  state[2].second = zeros({1}, DType::float64);
+  load_state_dict(net, state);
 }
 
 TEST(Module, PrintsAsPyTorchDoes) {

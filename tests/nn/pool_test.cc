@@ -4,7 +4,7 @@
 
 #include "convkit/nn/functions.h"
 #include "convkit/nn/sequential.h"
-#include "support/throws.h"
+#include "tests/support/throws.h"
 
 namespace convkit::nn {
 namespace {

@@ -6,7 +6,7 @@
 #include "convkit/nn/functions.h"
 #include "convkit/ops/activation.h"
 #include "convkit/ops/arithmetic.h"
-#include "support/golden.h"
+#include "tests/support/golden.h"
 
 namespace convkit::nn {
 namespace {

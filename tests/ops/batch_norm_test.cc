@@ -8,8 +8,8 @@
 #include "convkit/autograd/engine.h"
 #include "convkit/autograd/gradcheck.h"
 #include "convkit/autograd/record.h"
-#include "convkit/base/thread_pool.h"
-#include "support/throws.h"
+#include "tests/support/on_threads.h"
+#include "tests/support/throws.h"
 
 namespace convkit::ops {
 namespace {
@@ -92,9 +92,8 @@ TEST(BatchNorm, LeavesRunningStatisticsAloneOnAnEmptyBatch) {
 }
 
 TEST(BatchNorm, GivesTheSameBitsOnAnyNumberOfThreads) {
-  const int before = num_threads();
   const auto run = [](int threads) {
-    set_num_threads(threads);
+    const test::OnThreads use(threads);
     Generator generator(5);
     Tensor x = randn({6, 5, 70, 71}, generator).set_requires_grad();
     Tensor weight = randn({5}, generator).set_requires_grad();
@@ -110,7 +109,6 @@ TEST(BatchNorm, GivesTheSameBitsOnAnyNumberOfThreads) {
     const std::vector<Tensor> several = run(threads);
     for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(bit_equal(one[i], several[i])) << i;
   }
-  set_num_threads(before);
 }
 
 TEST(BatchNorm, RefusesTrainingOnOneValuePerChannel) {

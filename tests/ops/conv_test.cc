@@ -4,8 +4,8 @@
 
 #include "convkit/autograd/engine.h"
 #include "convkit/autograd/gradcheck.h"
-#include "convkit/base/thread_pool.h"
-#include "support/throws.h"
+#include "tests/support/on_threads.h"
+#include "tests/support/throws.h"
 
 namespace convkit::ops {
 namespace {
@@ -50,9 +50,8 @@ TEST(ConvOp, GivesTheSameBitsOnAnyNumberOfThreads) {
   Tensor w = randn({24, 8, 3, 3}, generator);
   Tensor b = randn({24}, generator);
   std::vector<Tensor> results;
-  const int before = num_threads();
   for (const int threads : {1, 2, 3}) {
-    set_num_threads(threads);
+    const test::OnThreads use(threads);
     for (Tensor* leaf : {&x, &w, &b}) {
       leaf->set_requires_grad();
       leaf->zero_grad();
@@ -67,7 +66,6 @@ TEST(ConvOp, GivesTheSameBitsOnAnyNumberOfThreads) {
     for (std::size_t i = 0; i < now.size(); ++i)
       EXPECT_TRUE(bit_equal(results[i], now[i])) << "result " << i << ", " << threads << " threads";
   }
-  set_num_threads(before);
 }
 
 TEST(ConvOp, RefusesTensorsThatDoNotBelongTogether) {

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "convkit/base/thread_pool.h"
-#include "ops/gradients.h"
-#include "support/throws.h"
+#include "tests/ops/gradients.h"
+#include "tests/support/throws.h"
 
 namespace convkit {
 namespace {

@@ -4,10 +4,11 @@
 
 #include <cmath>
 
+#include "convkit/ops/arithmetic.h"
 #include "convkit/ops/shape.h"
-#include "ops/gradients.h"
-#include "support/golden.h"
-#include "support/throws.h"
+#include "tests/ops/gradients.h"
+#include "tests/support/golden.h"
+#include "tests/support/throws.h"
 
 namespace convkit {
 namespace {
@@ -16,31 +17,41 @@ using test::expect_close;
 using test::expect_gradients;
 using test::leaf;
 
-// A sum of k products of normally distributed numbers (below 5 each, so below 25): each term takes
-// part in at most k + 1 roundings.
-double sum_error(double terms) { return (terms + 1) * 0x1p-24 * 25 * terms; }
+// A sum of k products is off by at most (k + 2) · 2⁻²⁴ · Σ|products| (Higham, "Accuracy and
+// Stability of Numerical Algorithms", §3.1); `sizes` holds Σ|products| of every element.
+double sum_error(double terms, const Tensor& sizes) {
+  double largest = 0;
+  for (const float size : sizes.to_vector<float>()) largest = std::fmax(largest, size);
+  return (terms + 2) * 0x1p-24 * largest;
+}
+
+// y and the gradients of {x, weight, bias}.
+std::vector<Tensor> results_of(std::vector<Tensor> leaves, const Tensor& dy) {
+  for (Tensor& leaf : leaves)
+    if (leaf.defined()) leaf = leaf.clone().set_requires_grad();
+  std::vector<Tensor> results = {ops::linear(leaves[0], leaves[1], leaves[2])};
+  autograd::backward(results[0], dy);
+  for (const Tensor& leaf : leaves) results.push_back(leaf.defined() ? leaf.grad() : Tensor());
+  return results;
+}
 
 TEST(Linear, AgreesWithPyTorch) {
   const test::GoldenFile golden("linear");
   for (const nlohmann::json& entry : golden.cases_of("linear")) {
-    const std::string name = entry.at("name");
-    Tensor x = golden.tensor(entry, "x").clone();
-    Tensor weight = golden.tensor(entry, "weight").clone();
-    Tensor bias = golden.optional_tensor(entry, "bias");
-    if (bias.defined()) bias = bias.clone();
-    x.set_requires_grad();
-    weight.set_requires_grad();
-    if (bias.defined()) bias.set_requires_grad();
-    const Tensor y = ops::linear(x, weight, bias);
-    expect_close(y, golden.tensor(entry, "y"), sum_error(entry.at("k")), 0, name + " y");
-    autograd::backward(y, golden.tensor(entry, "grad_y"));
-    expect_close(x.grad(), golden.tensor(entry, "grad_x"), sum_error(entry.at("k_grad_x")), 0,
-                 name + " grad_x");
-    const double rows = sum_error(entry.at("k_grad_weight"));
-    expect_close(weight.grad(), golden.tensor(entry, "grad_weight"), rows, 0,
-                 name + " grad_weight");
-    if (bias.defined())
-      expect_close(bias.grad(), golden.tensor(entry, "grad_bias"), rows, 0, name + " grad_bias");
+    std::vector<Tensor> leaves = {golden.tensor(entry, "x"), golden.tensor(entry, "weight"),
+                                  golden.optional_tensor(entry, "bias")};
+    const Tensor& dy = golden.tensor(entry, "grad_y");
+    const std::vector<Tensor> actual = results_of(leaves, dy);
+    for (Tensor& leaf : leaves)
+      if (leaf.defined()) leaf = ops::abs(leaf);
+    const std::vector<Tensor> sizes = results_of(leaves, ops::abs(dy));
+    const char* const roles[] = {"y", "grad_x", "grad_weight", "grad_bias"};
+    const char* const terms[] = {"k", "k_grad_x", "k_grad_weight", "k_grad_weight"};
+    for (std::size_t r = 0; r < actual.size(); ++r)
+      if (actual[r].defined())
+        expect_close(actual[r], golden.tensor(entry, roles[r]),
+                     sum_error(entry.at(terms[r]), sizes[r]), 0,
+                     message(entry.at("name").get<std::string>(), " ", roles[r]));
   }
 }
 
@@ -56,13 +67,13 @@ TEST(Linear, TreatsEachVectorOfTheLastAxisAlike) {
   const Tensor x = randn({2, 3, 4, 5});
   const Tensor weight = randn({6, 5});
   const Tensor y = ops::linear(x, weight);
+  const double allowed = 2 * sum_error(5, ops::linear(ops::abs(x), ops::abs(weight)));
   for (int64_t n = 0; n < 2; ++n)
     for (int64_t i = 0; i < 3; ++i)
       for (int64_t j = 0; j < 4; ++j) {
         const Tensor row = ops::select(ops::select(ops::select(x, 0, n), 0, i), 0, j);
         const Tensor alone = ops::linear(row, weight);
-        for (int64_t o = 0; o < 6; ++o)
-          EXPECT_NEAR(y.at({n, i, j, o}), alone.at({o}), sum_error(5));
+        for (int64_t o = 0; o < 6; ++o) EXPECT_NEAR(y.at({n, i, j, o}), alone.at({o}), allowed);
       }
 }
 

@@ -8,9 +8,9 @@
 #include "convkit/base/thread_pool.h"
 #include "convkit/ops/arithmetic.h"
 #include "convkit/ops/softmax.h"
-#include "ops/gradients.h"
-#include "support/golden.h"
-#include "support/throws.h"
+#include "tests/ops/gradients.h"
+#include "tests/support/golden.h"
+#include "tests/support/throws.h"
 
 namespace convkit {
 namespace {

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "convkit/base/thread_pool.h"
-#include "ops/gradients.h"
-#include "support/throws.h"
+#include "tests/ops/gradients.h"
+#include "tests/support/throws.h"
 
 namespace convkit {
 namespace {

@@ -9,10 +9,10 @@
 #include "convkit/autograd/engine.h"
 #include "convkit/autograd/gradcheck.h"
 #include "convkit/autograd/record.h"
-#include "convkit/base/thread_pool.h"
 #include "convkit/ops/adaptive_pool.h"
-#include "support/golden.h"
-#include "support/throws.h"
+#include "tests/support/golden.h"
+#include "tests/support/on_threads.h"
+#include "tests/support/throws.h"
 
 namespace convkit::ops {
 namespace {
@@ -222,9 +222,8 @@ TEST(Pool, RefusesInputsThatAreNoImages) {
 }
 
 TEST(Pool, GivesTheSameBitsOnAnyNumberOfThreads) {
-  const int before = num_threads();
   const auto run = [](int threads) {
-    set_num_threads(threads);
+    const test::OnThreads use(threads);
     Generator generator(5);
     std::vector<Tensor> results;
     for (const int pool : {0, 1, 2}) {
@@ -243,7 +242,6 @@ TEST(Pool, GivesTheSameBitsOnAnyNumberOfThreads) {
     const std::vector<Tensor> several = run(threads);
     for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(bit_equal(one[i], several[i])) << i;
   }
-  set_num_threads(before);
 }
 
 }  // namespace

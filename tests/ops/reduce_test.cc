@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "convkit/ops/arithmetic.h"
-#include "ops/gradients.h"
-#include "support/golden.h"
-#include "support/throws.h"
+#include "tests/ops/gradients.h"
+#include "tests/support/golden.h"
+#include "tests/support/throws.h"
 
 namespace convkit {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "ops/gradients.h"
-#include "support/golden.h"
-#include "support/throws.h"
+#include "tests/ops/gradients.h"
+#include "tests/support/golden.h"
+#include "tests/support/throws.h"
 
 namespace convkit {
 namespace {

@@ -1,4 +1,4 @@
-#include "support/conv_case.h"
+#include "tests/support/conv_case.h"
 
 #include <cmath>
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "convkit/tensor/tensor.h"
-#include "support/golden.h"
+#include "tests/support/golden.h"
 
 namespace convkit::test {
 

@@ -3,16 +3,16 @@
 //
 // Prints `FAIL CASE: what` for each case with a wrong result, and ends with
 // `cases N failed F worst E CASE`, E being the largest error as a share of what float32 allows
-// (support/conv_case.h), or inf for a case that threw. Exit code: 0 all right, 1 wrong results,
-// 2 no such file or not of this format.
+// (tests/support/conv_case.h), or inf for a case that threw. Exit code: 0 all right, 1 wrong
+// results, 2 no such file or not of this format.
 
 #include <cmath>
 #include <exception>
 #include <iostream>
 #include <string>
 
-#include "support/conv_case.h"
-#include "support/golden.h"
+#include "tests/support/conv_case.h"
+#include "tests/support/golden.h"
 
 namespace convkit::test {
 namespace {

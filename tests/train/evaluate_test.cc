@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "convkit/base/error.h"
@@ -49,7 +50,7 @@ TEST_F(TrainedNet, GivesTheSameNumbersForAnyBatchAndThreads) {
   const Evaluation one = evaluate(path("run"), {.batch = 256, .threads = 1});
   const Evaluation two = evaluate(path("run"), {.batch = 5, .threads = 2, .workers = 0});
   EXPECT_EQ(one.metrics.accuracy(), two.metrics.accuracy());
-  // Means over batches of 12 and of 5, 5, 2 differ by rounding in double only.
+  // The losses of batches of 12 and of 5, 5, 2 are float32, of logits that may be rounded apart.
   EXPECT_NEAR(one.metrics.loss(), two.metrics.loss(), 1e-6 * (1 + one.metrics.loss()));
 }
 
@@ -108,6 +109,14 @@ TEST_F(TrainedNet, RefusesDamagedFiles) {
     EXPECT_ERROR(evaluate(path("damaged.safetensors")), FormatError, "damaged.safetensors",
                  "description");
   }
+}
+
+TEST_F(TrainedNet, RefusesWeightsThatAreNotFinite) {
+  io::SafeTensors file = io::load_safetensors(path("run/weights/best.safetensors"));
+  file.tensors[0].second.fill(NAN);
+  io::save_safetensors(path("nan.safetensors"), file.tensors, file.metadata);
+  EXPECT_ERROR(load_net(path("nan.safetensors")), FormatError, "nan.safetensors",
+               file.tensors[0].first, "not finite", "earlier save");
 }
 
 TEST_F(TrainedNet, PredictsPictures) {

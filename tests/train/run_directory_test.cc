@@ -33,8 +33,11 @@ TEST(RunDirectory, RefusesAFolderThatIsNotEmpty) {
   const test::TempDir dir;
   io::write_file(dir / "precious.txt", "mine");
   EXPECT_ERROR(RunDirectory::create(dir.path(), {}, false), IoError, dir.path(), "not empty",
-               "--resume", "--force");
+               "--force");
   EXPECT_FALSE(std::filesystem::exists(dir / "config.json"));
+  RunDirectory::create(dir / "run", {}, false);
+  EXPECT_ERROR(RunDirectory::create(dir / "run", {}, false), IoError, "not empty",
+               "--resume " + dir / "run", "--force");
 }
 
 TEST(RunDirectory, OverwritesAnEarlierRunAndNothingElse) {
@@ -49,6 +52,21 @@ TEST(RunDirectory, OverwritesAnEarlierRunAndNothingElse) {
   EXPECT_EQ(text_of(dir / "run/notes.txt"), "mine");
 }
 
+TEST(RunDirectory, RemovesARunAndNothingElse) {
+  const test::TempDir dir;
+  RunDirectory::create(dir / "run", {}, false);
+  RunDirectory::remove(dir / "run", false);
+  EXPECT_TRUE(std::filesystem::is_empty(dir / "run"));
+  RunDirectory::create(dir / "run", {}, false);
+  io::write_file(dir / "run/notes.txt", "mine");
+  RunDirectory::remove(dir / "run", true);
+  EXPECT_EQ(text_of(dir / "run/notes.txt"), "mine");
+  EXPECT_FALSE(std::filesystem::exists(dir / "run/config.json"));
+  std::filesystem::remove(dir / "run/notes.txt");
+  RunDirectory::remove(dir / "run", true);
+  EXPECT_FALSE(std::filesystem::exists(dir / "run"));
+}
+
 TEST(RunDirectory, RefusesTheNameOfAFile) {
   const test::TempDir dir;
   io::write_file(dir / "file", "x");
@@ -59,6 +77,8 @@ TEST(RunDirectory, SaysWhenThereIsNone) {
   const test::TempDir dir;
   EXPECT_ERROR(RunDirectory::open(dir / "none"), IoError, "no run directory", "--out");
   EXPECT_ERROR(RunDirectory::open(dir.path()), IoError, "no config.json");
+  io::write_file(dir / "file", "x");
+  EXPECT_ERROR(RunDirectory::open(dir / "file"), IoError, "is a file, not a run directory");
 }
 
 TEST(RunDirectory, CannotBeMadeWhereWritingIsForbidden) {

@@ -154,6 +154,8 @@ TEST(Summary, CountsAParameterUsedTwiceOnce) {
 TEST(Summary, PrintsATable) {
   const std::string table = to_table(summary_of("lenet5"), true);
   EXPECT_THAT(table, HasSubstr("├─ conv1 (Conv2d)"));
+  EXPECT_THAT(table, HasSubstr("└─ fc3 (Linear)"));
+  EXPECT_THAT(to_table(summary_of("resnet18")), HasSubstr("│     └─ relu_"));
   EXPECT_THAT(table, HasSubstr("1×6×28×28"));
   EXPECT_THAT(table, HasSubstr("receptive field"));
   EXPECT_THAT(table, HasSubstr("H: floor((28 + 2 + 2 − 1·(5 − 1) − 1) / 1) + 1 = 28"));

@@ -8,6 +8,7 @@
 
 #include "convkit/base/error.h"
 #include "convkit/base/random.h"
+#include "convkit/io/file.h"
 #include "convkit/io/safetensors.h"
 #include "convkit/nn/functions.h"
 #include "tests/support/limits.h"
@@ -204,6 +205,48 @@ TEST_F(TrainerTest, ResumesARunThatWasKilledBetweenItsFiles) {
   expect_same_state(dir / "whole", dir / "parts");
 }
 
+TEST_F(TrainerTest, ResumesARunThatWasKilledBeforeItsFirstSave) {
+  train(config, dir / "whole");
+  RunDirectory::create(dir / "parts", config, false);
+  resume(dir / "parts");
+  expect_same_weights(dir / "whole", dir / "parts");
+  std::filesystem::remove(dir / "parts/checkpoint.safetensors");
+  EXPECT_ERROR(resume(dir / "parts"), IoError, dir / "parts", "no checkpoint", "--force");
+}
+
+TEST_F(TrainerTest, RefusesAFolderThatAnotherTrainingWritesTo) {
+  TrainHooks hooks;
+  hooks.on_epoch = [&](const EpochReport&) {
+    EXPECT_ERROR(resume(dir / "run"), IoError, dir / "run", "in use: another training writes");
+    EXPECT_ERROR(train(config, dir / "run", true), IoError, "in use");
+  };
+  EXPECT_TRUE(train(config, dir / "run", false, hooks).finished);
+}
+
+TEST_F(TrainerTest, LeavesNothingWhenItCannotEvenBegin) {
+  {
+    const test::FileSizeLimit full(20'000);
+    EXPECT_ERROR(train(config, dir / "run"), IoError, "cannot write", "last.safetensors");
+  }
+  EXPECT_FALSE(std::filesystem::exists(dir / "run"));
+  EXPECT_TRUE(train(config, dir / "run").finished);
+}
+
+TEST_F(TrainerTest, RefusesSamplesOfOneClassOnly) {
+  std::string images = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 8, 0, 0, 0, 8};
+  images.resize(images.size() + 128, '\x50');
+  const std::string labels = {0, 0, 8, 1, 0, 0, 0, 2, 4, 4};
+  std::filesystem::create_directory(dir / "idx");
+  for (const char* part : {"train", "t10k"}) {
+    io::write_file(dir / "idx/" + part + "-images-idx3-ubyte", images);
+    io::write_file(dir / "idx/" + part + "-labels-idx1-ubyte", labels);
+  }
+  config.data = "mnist:" + dir / "idx";
+  EXPECT_ERROR(train(config, dir / "run"), ValueError, "all 2 samples are of one class",
+               "add samples of another");
+  EXPECT_FALSE(std::filesystem::exists(dir / "run"));
+}
+
 TEST_F(TrainerTest, LeavesAFinishedRunAlone) {
   train(config, dir / "run");
   const std::string before = text_of(dir / "run/weights/last.safetensors");
@@ -226,8 +269,8 @@ TEST_F(TrainerTest, SaysWhichLayerMadeTheLossInfinite) {
   config.lr = 1e30;
   config.schedule = "constant";
   config.augment = "none";
-  EXPECT_ERROR(train(config, dir / "run"), NotFiniteError, "the loss became", "epoch 1, batch 2",
-               "the first output that is not finite is that of features.",
+  EXPECT_ERROR(train(config, dir / "run"), NotFiniteError, "the loss became nan",
+               "epoch 1, batch 2", "the first output that is not finite is that of features.",
                "Lower the learning rate", "1e+30", "weights/last.safetensors");
   const io::SafeTensors kept = io::load_safetensors(dir / "run/weights/last.safetensors");
   for (const auto& [name, tensor] : kept.tensors) EXPECT_TRUE(all_finite(tensor)) << name;
@@ -287,7 +330,8 @@ TEST_F(TrainerTest, SaysWhenTheRunFolderCannotBeWritten) {
   std::filesystem::permissions(dir / "run/weights", std::filesystem::perms(0555));
   std::filesystem::permissions(dir / "run", std::filesystem::perms(0555));
   const test::WithoutRoot user(dir.path());
-  EXPECT_ERROR(resume(dir / "run"), IoError, "cannot write", "best.safetensors");
+  EXPECT_ERROR(resume(dir / "run"), IoError, "cannot write", "checkpoint.safetensors",
+               "choose a folder you may write to");
 }
 
 TEST_F(TrainerTest, LeavesOutALastBatchOfOnePicture) {

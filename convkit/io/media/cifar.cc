@@ -16,14 +16,14 @@ CifarImages parse_cifar(std::span<const uint8_t> bytes, CifarKind kind, const st
   const std::size_t count = bytes.size() / record;
   CONVKIT_CHECK(count > 0 && bytes.size() % record == 0, FormatError, name, ": ", bytes.size(),
                 " bytes are no whole number of CIFAR-", fine ? "100" : "10", " records of ", record,
-                " bytes; the file may be cut short or of the other kind");
+                " bytes; the file may be cut short or of the other kind; fetch it anew");
   CifarImages images;
   images.pixels.resize(count * static_cast<std::size_t>(kCifarImageBytes));
   images.labels.reserve(count);
   constexpr auto kPlane = static_cast<std::size_t>(kCifarSide * kCifarSide);
   const auto check_label = [&](int label, int limit, std::size_t at) {
     CONVKIT_CHECK(label < limit, FormatError, name, ": record ", at, " has the label ", label,
-                  "; labels go from 0 to ", limit - 1);
+                  "; labels go from 0 to ", limit - 1, "; fetch the file anew");
     return label;
   };
   for (std::size_t i = 0; i < count; ++i) {

@@ -12,6 +12,9 @@ namespace convkit::io::media {
 /// Throws FormatError unless the size is at least 1×1 and at most kMaxPixels.
 void check_image_size(int64_t height, int64_t width, const std::string& name);
 
+/// The way out of every damaged picture, for the end of a message.
+inline constexpr const char* kReplace = "; put a sound copy in its place, or remove it";
+
 bool is_png(std::span<const uint8_t> head);
 Image decode_png(std::span<const uint8_t> bytes, const std::string& name);
 /// Needs the first kPngHeadBytes only.

@@ -68,17 +68,17 @@ std::vector<uint8_t> inflate_gzip(std::span<const uint8_t> bytes, const std::str
     if (status == Z_STREAM_END) {
       if (read == bytes.size()) break;
       CONVKIT_CHECK(is_gzip(bytes.subspan(read)), FormatError, name, ": ", bytes.size() - read,
-                    " bytes that are not gzip follow the compressed data");
+                    " bytes that are not gzip follow the compressed data; fetch the file anew");
       inflateReset(&stream);
       continue;
     }
     CONVKIT_CHECK(status == Z_OK || status == Z_BUF_ERROR, FormatError, name,
                   ": damaged gzip data near byte ", read, ": ",
-                  stream.msg != nullptr ? stream.msg : "unknown fault");
+                  stream.msg != nullptr ? stream.msg : "unknown fault", "; fetch the file anew");
     CONVKIT_CHECK(read < bytes.size() || written == result.size(), FormatError, name,
                   ": the gzip data end after ", bytes.size(),
                   " bytes, but are not complete; "
-                  "the file is cut short");
+                  "the file is cut short; fetch it anew");
   }
   CONVKIT_CHECK(static_cast<int64_t>(written) <= limit, FormatError, name,
                 ": it decompresses to more than ", limit,

@@ -37,7 +37,8 @@ IdxArray read_idx(const std::string& path) { return parse_idx(read_maybe_gzip(pa
 IdxArray parse_idx(std::span<const uint8_t> bytes, const std::string& name) {
   CONVKIT_CHECK(
       bytes.size() >= 4 && bytes[0] == 0 && bytes[1] == 0, FormatError, name,
-      ": not an IDX file: it does not begin with two zero bytes, a type and the number of axes");
+      ": not an IDX file: its ", bytes.size(),
+      " bytes do not begin with two zero bytes, a type and the number of axes; fetch it anew");
   IdxArray array;
   array.dtype = type_of(bytes[2], name);
   const std::size_t axes = bytes[3];
@@ -45,7 +46,7 @@ IdxArray parse_idx(std::span<const uint8_t> bytes, const std::string& name) {
                 " axes; IDX files have 1 to ", kMaxDim, " axes here");
   const std::size_t start = 4 + 4 * axes;
   CONVKIT_CHECK(bytes.size() >= start, FormatError, name, ": cut short after ", bytes.size(),
-                " bytes, within its head of ", start);
+                " bytes, within its head of ", start, "; fetch the file anew");
   std::vector<int64_t> extents(axes);
   for (std::size_t i = 0; i < axes; ++i)
     for (std::size_t byte = 0; byte < 4; ++byte)
@@ -63,7 +64,8 @@ IdxArray parse_idx(std::span<const uint8_t> bytes, const std::string& name) {
   const auto given = static_cast<int64_t>(bytes.size() - start);
   CONVKIT_CHECK(needed == given, FormatError, name, ": ", array.dtype, " of shape ",
                 to_text(extents), " needs ", needed, " bytes, but ", given, " follow the head",
-                given < needed ? "; the file is cut short" : "");
+                given < needed ? "; the file is cut short" : "; the file is longer than it says",
+                "; fetch it anew");
   array.values.assign(bytes.begin() + static_cast<std::ptrdiff_t>(start), bytes.end());
   if (item > 1) {
     for (auto at = array.values.begin(); at != array.values.end();

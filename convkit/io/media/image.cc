@@ -16,9 +16,10 @@ namespace {
 constexpr int64_t kMaxFileBytes = int64_t{1} << 31;
 
 [[noreturn]] void throw_unknown(const std::string& name, std::span<const uint8_t> head) {
-  throw FormatError(message(
-      name, head.empty() ? ": the file is empty" : ": neither PNG nor JPEG, by its first bytes",
-      "; convert it to one of them"));
+  throw FormatError(
+      message(name, head.empty()
+                        ? ": the file is empty; remove it, or put the picture in its place"
+                        : ": neither PNG nor JPEG, by its first bytes; convert it to one of them"));
 }
 
 uint8_t grey_of(const uint8_t* rgb) {

@@ -110,7 +110,8 @@ bool is_jpeg(std::span<const uint8_t> head) {
 Image decode_jpeg(std::span<const uint8_t> bytes, const std::string& name) {
   Decompressor decompressor;
   const auto check = [&](bool good) {
-    CONVKIT_CHECK(good, FormatError, name, ": damaged JPEG: ", decompressor.errors.text.data());
+    CONVKIT_CHECK(good, FormatError, name, ": damaged JPEG: ", decompressor.errors.text.data(),
+                  kReplace);
   };
   jpeg_decompress_struct& info = decompressor.info;
   check(run(info, decompressor.errors, bytes, Stage::header, nullptr));
@@ -129,9 +130,10 @@ ImageInfo read_jpeg_info(const std::string& path) {
   for (;;) {
     std::array<uint8_t, 10> head{};
     CONVKIT_CHECK(at + 10 <= file.size(), FormatError, path,
-                  ": damaged JPEG: it ends before a frame header; the file may be cut short");
+                  ": damaged JPEG: it ends before a frame header", kReplace);
     file.read_at(at, head);
-    CONVKIT_CHECK(head[0] == 0xFF, FormatError, path, ": damaged JPEG: no marker at byte ", at);
+    CONVKIT_CHECK(head[0] == 0xFF, FormatError, path, ": damaged JPEG: no marker at byte ", at,
+                  kReplace);
     const int marker = head[1];
     if (marker == 0xFF) {  // a fill byte
       ++at;
@@ -147,7 +149,8 @@ ImageInfo read_jpeg_info(const std::string& path) {
     const bool alone = marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8);  // without a length
     const int64_t length = alone ? 0 : head[2] << 8 | head[3];
     CONVKIT_CHECK(marker != 0xD9 && (alone || length >= 2), FormatError, path,
-                  ": damaged JPEG: marker ", marker, " at byte ", at, " before the frame header");
+                  ": damaged JPEG: marker ", marker, " at byte ", at, " before the frame header",
+                  kReplace);
     at += 2 + length;
   }
 }

@@ -40,7 +40,7 @@ int64_t channels_of(int color_type, const std::string& name) {
     case SPNG_COLOR_TYPE_TRUECOLOR_ALPHA:
       return 4;
     default:
-      throw FormatError(message(name, ": damaged PNG: colour type ", color_type));
+      throw FormatError(message(name, ": damaged PNG: colour type ", color_type, kReplace));
   }
 }
 
@@ -53,10 +53,10 @@ bool is_png(std::span<const uint8_t> head) {
 
 ImageInfo parse_png_info(std::span<const uint8_t> head, const std::string& name) {
   CONVKIT_CHECK(std::ssize(head) >= kPngHeadBytes, FormatError, name, ": PNG cut short after ",
-                head.size(), " bytes");
+                head.size(), " bytes", kReplace);
   constexpr std::string_view kHeaderChunk = "IHDR";
   CONVKIT_CHECK(std::equal(kHeaderChunk.begin(), kHeaderChunk.end(), head.begin() + 12),
-                FormatError, name, ": damaged PNG: its first chunk is not IHDR");
+                FormatError, name, ": damaged PNG: its first chunk is not IHDR", kReplace);
   const auto big_endian = [&](std::size_t at) {
     int64_t value = 0;
     for (std::size_t i = 0; i < 4; ++i) value = value << 8 | head[at + i];
@@ -69,7 +69,7 @@ ImageInfo parse_png_info(std::span<const uint8_t> head, const std::string& name)
 
 Image decode_png(std::span<const uint8_t> bytes, const std::string& name) {
   const auto check = [&](int error) {
-    CONVKIT_CHECK(error == 0, FormatError, name, ": damaged PNG: ", spng_strerror(error));
+    CONVKIT_CHECK(error == 0, FormatError, name, ": damaged PNG: ", spng_strerror(error), kReplace);
   };
   const Context context = new_context(0);
   check(spng_set_chunk_limits(context.get(), kMaxChunkBytes, kMaxChunkBytes));
@@ -83,7 +83,7 @@ Image decode_png(std::span<const uint8_t> bytes, const std::string& name) {
   const int64_t needed = image.height * (image.width * samples * header.bit_depth / 8);
   CONVKIT_CHECK(needed / kMaxRatio <= std::ssize(bytes), FormatError, name,
                 ": damaged PNG: ", image.height, "×", image.width, " pixels cannot be in ",
-                bytes.size(), " bytes");
+                bytes.size(), " bytes", kReplace);
 
   // libspng has 8-bit grey for depths up to 8 only, and no grey with alpha: those pass through the
   // next larger format, of which the channels wanted are kept.

@@ -36,10 +36,12 @@ TEST(Gzip, RefusesDamageTruncationAndOtherBytes) {
   EXPECT_ERROR(inflate_gzip(text_bytes("plain"), "f.gz"), FormatError, "f.gz: not a gzip file");
   for (std::size_t size = 0; size < whole.size(); ++size)
     EXPECT_THROW(inflate_gzip(std::span(whole).first(size)), FormatError) << size;
-  EXPECT_ERROR(inflate_gzip(std::span(whole).first(20), "f.gz"), FormatError, "f.gz", "cut short");
+  EXPECT_ERROR(inflate_gzip(std::span(whole).first(20), "f.gz"), FormatError, "f.gz", "cut short",
+               "fetch it anew");
   Bytes damaged = whole;
   damaged[damaged.size() - 6] ^= 1;  // the checksum
-  EXPECT_ERROR(inflate_gzip(damaged, "f.gz"), FormatError, "f.gz", "damaged gzip data");
+  EXPECT_ERROR(inflate_gzip(damaged, "f.gz"), FormatError, "f.gz", "damaged gzip data",
+               "fetch the file anew");
   Bytes longer = whole;
   longer.push_back('x');
   EXPECT_ERROR(inflate_gzip(longer, "f.gz"), FormatError, "1 bytes that are not gzip");
@@ -86,7 +88,7 @@ TEST(Idx, RefusesEveryBrokenFileInWords) {
     Bytes bytes;
     const char* words;
   } cases[] = {
-      {{}, "not an IDX file"},
+      {{}, "not an IDX file: its 0 bytes"},
       {{0, 0, 8}, "not an IDX file"},
       {{1, 0, 8, 1, 0, 0, 0, 0}, "two zero bytes"},
       {{0, 0, 10, 1, 0, 0, 0, 0}, "element type 10"},
@@ -94,7 +96,7 @@ TEST(Idx, RefusesEveryBrokenFileInWords) {
       {{0, 0, 8, 9}, "9 axes"},
       {{0, 0, 8, 2, 0, 0, 0, 1}, "cut short after 8 bytes"},
       {{0, 0, 8, 1, 0, 0, 0, 2, 5}, "needs 2 bytes, but 1 follow the head; the file is cut short"},
-      {{0, 0, 8, 1, 0, 0, 0, 1, 5, 6}, "needs 1 bytes, but 2 follow"},
+      {{0, 0, 8, 1, 0, 0, 0, 1, 5, 6}, "needs 1 bytes, but 2 follow the head; the file is longer"},
       {{0, 0, 14, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}, "64 bits"},
   };
   for (const auto& broken : cases)

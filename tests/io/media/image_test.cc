@@ -77,7 +77,8 @@ TEST(ReadImage, RefusesWhatIsNoPicture) {
   EXPECT_ERROR(read_image(folder / "text.png"), FormatError, folder / "text.png",
                "neither PNG nor JPEG");
   EXPECT_ERROR(read_image_info(folder / "text.png"), FormatError, "neither PNG nor JPEG");
-  EXPECT_ERROR(read_image(folder / "empty.png"), FormatError, folder / "empty.png", "is empty");
+  EXPECT_ERROR(read_image(folder / "empty.png"), FormatError, folder / "empty.png",
+               "is empty; remove it");
   EXPECT_ERROR(read_image_info(folder / "empty.png"), FormatError, "is empty");
   EXPECT_ERROR(read_image(folder / "none.png"), IoError, folder / "none.png", "No such file");
   EXPECT_ERROR(read_image(folder.path()), IoError, "it is a folder");
@@ -100,11 +101,12 @@ TEST(ReadImage, SaysWhichFileIsDamagedAndHow) {
   Bytes png = read_file(data_file("rgb.png"));
   png[png.size() / 2] ^= 0x55;
   write_file(folder / "a.png", png);
-  EXPECT_ERROR(read_image(folder / "a.png"), FormatError, folder / "a.png", "damaged PNG: ");
+  EXPECT_ERROR(read_image(folder / "a.png"), FormatError, folder / "a.png",
+               "damaged PNG: ", "put a sound copy in its place");
   const Bytes jpeg = read_file(data_file("rgb.jpg"));
   write_file(folder / "a.jpg", std::span(jpeg).first(jpeg.size() - 60));
   EXPECT_ERROR(read_image(folder / "a.jpg"), FormatError, folder / "a.jpg",
-               "damaged JPEG: ", "remature end of JPEG");
+               "damaged JPEG: ", "remature end of JPEG", "put a sound copy in its place");
 }
 
 TEST(ReadImage, SurvivesRandomDamage) {

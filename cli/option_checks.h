@@ -1,0 +1,17 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+
+/// Checks of what was typed, before it is converted: numbers that do not fit, which CLI11 would cut
+/// down in silence, are told as well.
+namespace convkit::cli {
+
+/// A whole number between `least` and `most`.
+CLI::Validator whole_number(int64_t least = INT64_MIN, int64_t most = INT64_MAX);
+/// A number such as 0.1 or 1e-3.
+CLI::Validator any_number();
+/// A text of at least one character.
+CLI::Validator not_empty();
+
+}  // namespace convkit::cli
