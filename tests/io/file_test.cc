@@ -33,7 +33,7 @@ TEST(ReadFile, ReturnsEveryByte) {
   const std::string text("a\0b\xFF\n", 5);
   std::ofstream(folder / "f", std::ios::binary) << text;
   EXPECT_EQ(text_of(folder / "f"), text);
-  std::ofstream(folder / "empty");
+  std::ofstream(folder / "empty").flush();
   EXPECT_EQ(text_of(folder / "empty"), "");
 }
 

@@ -124,10 +124,10 @@ TEST_P(ElementwiseOnEveryTarget, GradientsAreWithinTheirAllowanceOfTheFormula) {
 }
 
 TEST_P(ElementwiseOnEveryTarget, ExpLogAndSqrtAreAccurateOverTheirRange) {
-  std::vector<float> x;
+  std::vector<float> x(6000);
   Generator random(7);
-  for (int i = 0; i < 3000; ++i) x.push_back(std::exp2(230 * random.uniform() - 115));
-  for (int i = 0; i < 3000; ++i) x.push_back(170 * random.uniform() - 85);
+  for (std::size_t i = 0; i < 3000; ++i) x[i] = std::exp2(230 * random.uniform() - 115);
+  for (std::size_t i = 3000; i < x.size(); ++i) x[i] = 170 * random.uniform() - 85;
   const auto count = static_cast<int64_t>(x.size());
   std::vector<float> y(x.size());
   std::vector<float> dx(x.size());
@@ -198,8 +198,8 @@ TEST_P(ElementwiseOnEveryTarget, AnElementsResultDoesNotDependOnItsPlaceOrTheThr
 
 TEST_P(ElementwiseOnEveryTarget, WorksInDoubleToo) {
   Generator random(8);
-  std::vector<double> x;
-  for (int i = 0; i < 300; ++i) x.push_back(6 * random.normal());
+  std::vector<double> x(300);
+  for (double& value : x) value = 6 * random.normal();
   std::vector<double> y(x.size());
   std::vector<double> dx(x.size());
   const std::vector<double> ones(x.size(), 1.0);
@@ -262,10 +262,10 @@ TEST_P(ElementwiseOnEveryTarget, BinaryStretchesItsOperands) {
       {0, {}, {}, {}},
   };
   Generator random(9);
-  std::vector<float> a;
-  std::vector<float> b;
-  for (int i = 0; i < 140000; ++i) a.push_back(random.uniform() + 0.5F);
-  for (int i = 0; i < 140000; ++i) b.push_back(random.uniform() + 0.5F);
+  std::vector<float> a(140000);
+  std::vector<float> b(140000);
+  for (float& value : a) value = random.uniform() + 0.5F;
+  for (float& value : b) value = random.uniform() + 0.5F;
   for (const Broadcast& axes : cases) {
     for (const BinaryOp op : {BinaryOp::add, BinaryOp::sub, BinaryOp::mul, BinaryOp::div}) {
       const std::vector<float> expected = naive_binary(op, axes, a, b);
@@ -289,9 +289,9 @@ TEST(Elementwise, MakeBroadcastMergesAxesThatCanBeWalkedAsOne) {
 }
 
 TEST(Elementwise, GivesTheSameBitsOnAnyNumberOfThreads) {
-  std::vector<float> x;
+  std::vector<float> x(200003);
   Generator random(10);
-  for (int i = 0; i < 200003; ++i) x.push_back(static_cast<float>(random.normal()));
+  for (float& value : x) value = static_cast<float>(random.normal());
   const auto run = [&](int threads) {
     ThreadPool pool(threads);
     const UseThreadPool use(pool);

@@ -240,7 +240,7 @@ TEST(Orthogonal, IsUniformlyDistributed) {
   }
   EXPECT_NEAR(mean, 0, 6 * std::sqrt(0.5 / kDraws));
   EXPECT_NEAR(square, 0.5, 6 * std::sqrt(0.125 / kDraws));
-  EXPECT_NEAR(positive, kDraws / 2, 6 * std::sqrt(kDraws / 4.0));
+  EXPECT_NEAR(positive, kDraws / 2.0, 6 * std::sqrt(kDraws / 4.0));
 }
 
 TEST(Init, DrawsInLogicalOrderWhateverTheLayout) {

@@ -138,6 +138,8 @@ TEST(ShapeOps, GradientsAgreeWithDifferences) {
   expect_gradients([](const auto& t) { return ops::reshape(t[0], {2, 4, 3, 2}); }, in);
   expect_gradients([](const auto& t) { return ops::flatten(t[0], 1); }, in);
   expect_gradients([](const auto& t) { return ops::unsqueeze(t[0], 1); }, in);
+  expect_gradients([](const auto& t) { return ops::squeeze(t[0], 1); }, {leaf({2, 1, 3, 2}, 2)});
+  expect_gradients([](const auto& t) { return ops::squeeze(t[0]); }, {leaf({1, 3, 1, 2}, 3)});
   expect_gradients([](const auto& t) { return ops::permute(t[0], {3, 1, 0, 2}); }, in);
   expect_gradients([](const auto& t) { return ops::transpose(t[0], 1, 2); }, in);
   for (int64_t dim = 0; dim < 4; ++dim) {

@@ -28,8 +28,10 @@ inline Tensor formula_tensor(const std::string& key, const Shape& shape) {
   double offset = 0;
   double scale = 0.1;
   if (key == "input") scale = 1;
-  if (key.ends_with(".weight") && shape.dim() >= 2)
-    scale = std::sqrt(3.0 / static_cast<double>(count / shape[0])) * std::sqrt(2.0);
+  if (key.ends_with(".weight") && shape.dim() >= 2) {
+    const int64_t fan_in = count / shape[0];
+    scale = std::sqrt(3.0 / static_cast<double>(fan_in)) * std::sqrt(2.0);
+  }
   if (key.ends_with(".weight") && shape.dim() == 1) {
     offset = 1;
     scale = 0.2;
