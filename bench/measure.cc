@@ -9,8 +9,6 @@
 #include <limits>
 #include <string>
 
-#include "convkit/base/thread_pool.h"
-
 namespace convkit::bench {
 namespace {
 
@@ -51,7 +49,6 @@ void start_measuring(int* argc, char** argv) {
 std::vector<double> measure(const std::vector<Work>& rivals) {
   for (std::size_t i = 0; i < rivals.size(); ++i)
     benchmark::RegisterBenchmark(std::to_string(i).c_str(), [&rivals, i](benchmark::State& state) {
-      rest_threads();
       rest_peers();
       rivals[i]();
       for ([[maybe_unused]] auto _ : state) rivals[i]();

@@ -26,7 +26,8 @@ struct Peer {
 /// In the order of the tables' columns.
 const std::vector<Peer>& peers();
 
-/// Ends the peers' idle threads, which would otherwise spin while convkit is timed.
+/// Ends the peers' idle threads, which would otherwise spin on while convkit is timed (its own
+/// sleep by then).
 void rest_peers();
 
 }  // namespace convkit::bench

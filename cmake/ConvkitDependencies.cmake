@@ -1,9 +1,8 @@
-# Every library convkit stands on, found once. The core needs the first three and no other; each
+# Every library convkit stands on, found once. The core needs Highway and the JSON header; each
 # message names the Debian package, and tools/setup installs them all.
 include(CheckCXXSourceCompiles)
 find_package(Threads REQUIRED)
 find_package(hwy CONFIG REQUIRED)
-find_package(pthreadpool MODULE REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 
 if(CONVKIT_MEDIA)

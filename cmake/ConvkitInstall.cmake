@@ -29,6 +29,6 @@ configure_package_config_file(
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/convkitConfigVersion.cmake"
   COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/convkitConfig.cmake" "${PROJECT_BINARY_DIR}/convkitConfigVersion.cmake"
-  "${PROJECT_SOURCE_DIR}/cmake/Findpthreadpool.cmake" "${PROJECT_SOURCE_DIR}/cmake/Findspng.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/Findspng.cmake"
   DESTINATION "${convkit_package_dir}")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")

@@ -49,7 +49,7 @@ endfunction()
 # Its target is no plain `convkit`: in the build folder that is the tool.
 # The JSON library is headers only and leaves no trace in the binaries, so it is no link dependency.
 convkit_library(convkit_lib NAME convkit FILE convkit MODULES ${convkit_core_modules}
-  LINKS hwy::hwy pthreadpool::pthreadpool Threads::Threads)
+  LINKS hwy::hwy Threads::Threads)
 if(CONVKIT_MEDIA)
   convkit_library(convkit_media_lib NAME media FILE convkit_media MODULES ${convkit_media_modules}
     LINKS spng::spng JPEG::JPEG ZLIB::ZLIB)

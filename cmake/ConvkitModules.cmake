@@ -74,7 +74,7 @@ function(convkit_link_modules target)
   target_link_libraries(${target} PRIVATE ${wanted})
 endfunction()
 
-convkit_module(base LINKS pthreadpool::pthreadpool Threads::Threads)
+convkit_module(base LINKS Threads::Threads)
 convkit_module(tensor USES base)
 convkit_module(kernels USES base LINKS hwy::hwy)
 convkit_module(autograd USES tensor)

@@ -28,9 +28,10 @@ class TaskRef {
   void (*call_)(void*, int64_t);
 };
 
-/// A set of worker threads (pthreadpool underneath). Threads run with subnormal floats flushed to
-/// zero while they work for convkit; the caller's own floating-point mode is restored. Between
-/// calls workers stay awake for some milliseconds, unless there are more of them than processors.
+/// A set of worker threads. They run with subnormal floats flushed to zero while they work for
+/// convkit; the caller's own floating-point mode is restored. After a call they stay awake for a
+/// tenth of a millisecond, so that the next layer starts at once, then sleep; a call does not wait
+/// for a worker that has not begun.
 class CONVKIT_API ThreadPool {
  public:
   /// `threads` ≥ 1, the calling thread included; throws ValueError otherwise.
@@ -43,8 +44,6 @@ class CONVKIT_API ThreadPool {
   /// Runs task(0) … task(count − 1), in any order, on all threads; returns when all are done. If
   /// tasks throw, the exception of the lowest-numbered one that threw is rethrown.
   void run(int64_t count, TaskRef task);
-  /// See rest_threads().
-  void rest();
 
  private:
   struct Impl;
@@ -71,11 +70,6 @@ class CONVKIT_API UseThreadPool {
 
 /// Runs task(0) … task(count − 1) on the current pool. A parallel_for inside a task runs serially.
 CONVKIT_API void parallel_for(int64_t count, TaskRef task);
-
-/// Sends the current pool's workers to sleep. They otherwise stay awake for some milliseconds after
-/// a parallel_for, so that the next begins within microseconds: good between the layers of a net,
-/// bad for a host application with other work for its cores once a burst of calls is over.
-CONVKIT_API void rest_threads();
 
 /// Calls range(begin, end) for consecutive pieces of [0, total), each of `grain` (the last maybe
 /// less). `grain` must depend on the shape only.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <set>
@@ -74,18 +75,37 @@ TEST(ThreadPool, RefusesACountOfThreadsOutOfRange) {
   EXPECT_ERROR(ThreadPool(100000), ValueError, "threads (100000)");
 }
 
-TEST(ThreadPool, WorksOnAfterARest) {
-  for (const int threads : {1, 3}) {
+TEST(ThreadPool, WorksOnWhenItsThreadsHaveFallenAsleep) {
+  for (const int threads : {2, 3, 40}) {
     ThreadPool pool(threads);
-    const UseThreadPool use(pool);
-    for (int round = 0; round < 3; ++round) {
+    for (int round = 0; round < 20; ++round) {
       std::vector<int> done(100);
-      parallel_for(100, [&](int64_t task) {
-        rest_threads();  // inside a task it does nothing
-        ++done[static_cast<std::size_t>(task)];
-      });
-      rest_threads();
+      pool.run(100, [&](int64_t task) { ++done[static_cast<std::size_t>(task)]; });
       EXPECT_EQ(done, std::vector<int>(100, 1));
+      if (round % 4 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }
+}
+
+// Runs that follow each other at once, with so few tasks that workers come late or not at all.
+TEST(ThreadPool, SurvivesManyShortRuns) {
+  for (const int threads : {2, 4}) {
+    ThreadPool pool(threads);
+    std::atomic<int64_t> sum = 0;
+    for (int64_t run = 0; run < 20000; ++run)
+      pool.run(2 + run % 3, [&](int64_t task) { sum += task + 1; });
+    // 3, 6 and 10 in turns.
+    EXPECT_EQ(sum, 6666 * 19 + 3 + 6);
+  }
+}
+
+TEST(ThreadPool, CanBeMadeAndUnmadeWhileItsThreadsStart) {
+  for (int round = 0; round < 200; ++round) {
+    ThreadPool pool(3);
+    if (round % 2 == 0) {
+      std::atomic<int> runs = 0;
+      pool.run(3, [&](int64_t) { ++runs; });
+      EXPECT_EQ(runs, 3);
     }
   }
 }

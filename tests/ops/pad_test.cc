@@ -12,8 +12,8 @@ namespace {
 using test::expect_gradients;
 using test::leaf;
 
-std::vector<float> padded_row(std::vector<float> row, int64_t lo, int64_t hi, PaddingMode mode,
-                              double value = 0) {
+std::vector<float> padded_row(const std::vector<float>& row, int64_t lo, int64_t hi,
+                              PaddingMode mode, double value = 0) {
   const auto count = static_cast<int64_t>(row.size());
   return ops::pad(from_values(row, {1, 1, count}), {{lo}, {hi}, mode, value}).to_vector<float>();
 }
