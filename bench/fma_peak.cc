@@ -49,7 +49,7 @@ double fma_peak() {
   using Clock = std::chrono::steady_clock;
   double best = 0.0;
   const int threads = num_threads();
-  for (int attempt = 0; attempt < 10; ++attempt) {
+  for (int attempt = 0; attempt < 30; ++attempt) {
     double flops = 0.0;
     const auto start = Clock::now();
     parallel_for(threads, [&](int64_t task) {
