@@ -32,6 +32,7 @@ nlohmann::ordered_json json_of(const Evaluation& evaluation) {
   nlohmann::ordered_json json;
   json["weights"] = evaluation.weights;
   json["data"] = evaluation.data;
+  json["conversion"] = evaluation.conversion;
   json["model"] = evaluation.card.config.model;
   json["samples"] = metrics.samples();
   json["accuracy"] = metrics.accuracy();
@@ -85,8 +86,10 @@ std::string confusion_table(const Evaluation& evaluation) {
 
 void tell(const Evaluation& evaluation, Console& console) {
   const train::Metrics& metrics = evaluation.metrics;
+  const std::string& conversion = evaluation.conversion;
   console.out() << evaluation.card.config.model << " from " << evaluation.weights << " on "
-                << evaluation.data << ", " << with_thousands(metrics.samples()) << " samples in "
+                << evaluation.data << (conversion.empty() ? "" : " (" + conversion + ")") << ", "
+                << with_thousands(metrics.samples()) << " samples in "
                 << fixed(evaluation.seconds, 1) << " s\n\n"
                 << "accuracy  " << console.styled("1;32", percent(metrics.accuracy())) << "\n"
                 << "top-5     " << percent(metrics.top5()) << "\n"

@@ -97,6 +97,9 @@ nlohmann::ordered_json json_of(const train::SummaryRow& row) {
   json["receptive_field"] = row.receptive_field;
   json["stride"] = row.stride;
   json["explanation"] = row.explanation;
+  json["algorithm"] = nullptr;
+  if (!row.algorithm.empty())
+    json["algorithm"] = {{"name", row.algorithm}, {"reason", row.algorithm_reason}};
   return json;
 }
 
@@ -154,7 +157,8 @@ void add_summary(CLI::App& app, Session& session) {
   verb->add_option("--input", arguments->input, "Shape NxCxSIZES [the net's usual one]");
   verb->add_option("--classes", arguments->classes, "Classes of a net by name [its paper's]")
       ->check(whole_number(1, INT32_MAX));
-  verb->add_flag("--explain", arguments->explain, "Explain each output size with its formula");
+  verb->add_flag("--explain", arguments->explain,
+                 "Each output size with its formula, each convolution with its algorithm");
   verb->add_flag("--list", arguments->list, "List the nets by name");
   add_json_flag(*verb, session);
   verb->callback([&session, arguments] {

@@ -34,8 +34,8 @@ using Backward = std::function<Gradients(const Tensor& grad_output, Needs needs)
 
 /// What an operation is called, and its parameters (for the tracer), e.g. {"conv2d", params}.
 struct Op {
-  Op(const char* name) : name(name) {}  // NOLINT(google-explicit-constructor)
-  Op(const char* name, std::any attributes) : name(name), attributes(std::move(attributes)) {}
+  Op(const char* op) : name(op) {}  // NOLINT(google-explicit-constructor)
+  Op(const char* op, std::any parameters) : name(op), attributes(std::move(parameters)) {}
   const char* name;
   std::any attributes;
 };

@@ -7,6 +7,9 @@ namespace convkit {
 /// floor(a / b) for b > 0 and any a (C++'s division truncates towards zero).
 constexpr int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
+/// The largest kernel size, stride, dilation and padding: no sum or product of them leaves int64.
+inline constexpr int64_t kMaxWindow = INT32_MAX;
+
 /// What a kernel of `kernel` taps `dilation` apart spans: dilation · (kernel − 1) + 1.
 constexpr int64_t kernel_span(int64_t kernel, int64_t dilation) {
   return dilation * (kernel - 1) + 1;

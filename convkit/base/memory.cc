@@ -35,6 +35,11 @@ struct Cache {
   std::size_t limit = std::size_t{1} << 30;
   std::size_t in_use = 0;
   std::size_t peak = 0;
+  std::size_t most = 0;  // of in_use, ever
+
+  // Work that repeats finds its blocks again within this; work whose shapes change would otherwise
+  // fill the cache up to its limit with sizes that never come back.
+  std::size_t bound() const { return std::min(limit, 2 * most + (std::size_t{64} << 20)); }
 
   void release_all() {
     for (auto& [size, blocks] : free_blocks)
@@ -62,6 +67,7 @@ void* allocate(std::size_t bytes) {
     const std::lock_guard lock(c.mutex);
     c.in_use += size;
     c.peak = std::max(c.peak, c.in_use);
+    c.most = std::max(c.most, c.in_use);
     const auto found = c.free_blocks.find(size);
     if (found != c.free_blocks.end() && !found->second.empty()) {
       void* block = found->second.back();
@@ -90,8 +96,9 @@ void deallocate(void* pointer, std::size_t bytes) noexcept {
     const std::lock_guard lock(c.mutex);
     c.in_use -= size;
     // A full cache holds sizes that nobody asks for any more: it starts afresh.
-    if (size <= c.limit && c.cached + size > c.limit) c.release_all();
-    if (CONVKIT_CACHE_MEMORY != 0 && size <= c.limit) {
+    const std::size_t bound = c.bound();
+    if (size <= bound && c.cached + size > bound) c.release_all();
+    if (CONVKIT_CACHE_MEMORY != 0 && size <= bound) {
       try {
         c.free_blocks[size].push_back(pointer);
         c.cached += size;

@@ -18,8 +18,9 @@ CONVKIT_API void* allocate(std::size_t bytes);
 /// Gives back what allocate(bytes) returned; `bytes` must be the same.
 CONVKIT_API void deallocate(void* pointer, std::size_t bytes) noexcept;
 
-/// What the cache of freed blocks holds, and its bound, so that changing shapes do not grow memory
-/// without end: a block that would exceed it drives out those cached before.
+/// What the cache of freed blocks holds, and its limit: a block that would exceed it drives out
+/// those cached before. So that changing shapes do not grow memory, the cache also stays below 64
+/// MiB and twice what was in use at once.
 CONVKIT_API std::size_t cached_bytes();
 CONVKIT_API void set_cache_limit(std::size_t bytes);  ///< default: 1 GiB
 CONVKIT_API void release_cached_memory();

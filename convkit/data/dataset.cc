@@ -55,7 +55,7 @@ class MemoryDataset final : public Dataset {
 class Subset final : public Dataset {
  public:
   Subset(DatasetPtr whole, std::vector<int64_t> indices)
-      : Dataset({whole->name(), whole->class_names(), whole->sample_shape()}),
+      : Dataset({whole->name(), whole->class_names(), whole->sample_shape(), whole->conversion()}),
         whole_(std::move(whole)),
         indices_(std::move(indices)) {
     for (const int64_t index : indices_)
@@ -100,6 +100,8 @@ void Dataset::check_index(int64_t index) const {
   CONVKIT_CHECK(index >= 0 && index < size(), ValueError, name(), ": there is no sample ", index,
                 " among ", size());
 }
+
+std::string unnamed_class(int64_t label) { return message("class ", label); }
 
 DatasetPtr make_memory_dataset(Dataset::Description description, std::vector<uint8_t> elements,
                                std::vector<int64_t> labels) {

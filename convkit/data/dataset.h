@@ -41,6 +41,9 @@ class CONVKIT_API Dataset {
     std::string name;                      ///< "fashion-mnist, train", for messages and tables
     std::vector<std::string> class_names;  ///< label i is class_names[i]
     Shape sample_shape;                    ///< (C, spatial...)
+    /// What is done to samples as they are stored to give them that shape, in words; empty if
+    /// nothing.
+    std::string conversion = {};
   };
 
   explicit Dataset(Description description) : description_(std::move(description)) {}
@@ -52,6 +55,7 @@ class CONVKIT_API Dataset {
   const std::vector<std::string>& class_names() const { return description_.class_names; }
   int64_t classes() const { return std::ssize(description_.class_names); }
   const Shape& sample_shape() const { return description_.sample_shape; }
+  const std::string& conversion() const { return description_.conversion; }
 
   virtual int64_t size() const = 0;
   /// 0 … classes() − 1, without reading the sample; index is 0 … size() − 1.
@@ -71,6 +75,9 @@ class CONVKIT_API Dataset {
  private:
   Description description_;
 };
+
+/// What a class is called that the files do not name: "class 7".
+CONVKIT_API std::string unnamed_class(int64_t label);
 
 using DatasetPtr = std::shared_ptr<const Dataset>;
 

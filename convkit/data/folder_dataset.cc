@@ -127,15 +127,24 @@ std::vector<std::string> split_class(std::vector<std::string> paths, const std::
   return part;
 }
 
-// Looks at the head of every picture, and returns the shape of the samples.
-Shape common_shape(const std::vector<Picture>& pictures, const std::string& folder,
+// What the head of every picture says, in their order.
+std::vector<io::media::ImageInfo> heads_of(const std::vector<Picture>& pictures) {
+  std::vector<io::media::ImageInfo> heads;
+  heads.reserve(pictures.size());
+  for (const Picture& picture : pictures) heads.push_back(io::media::read_image_info(picture.path));
+  return heads;
+}
+
+// The shape of the samples.
+Shape common_shape(const std::vector<Picture>& pictures,
+                   const std::vector<io::media::ImageInfo>& heads, const std::string& folder,
                    const OpenOptions& options) {
-  io::media::ImageInfo first;
+  const io::media::ImageInfo& first = heads[0];
   bool colour = false;
-  for (const Picture& picture : pictures) {
-    const io::media::ImageInfo info = io::media::read_image_info(picture.path);
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const Picture& picture = pictures[i];
+    const io::media::ImageInfo& info = heads[i];
     colour = colour || info.channels >= 3;
-    if (first.height == 0) first = info;
     CONVKIT_CHECK(options.resize || (info.height == first.height && info.width == first.width),
                   ShapeError, "the pictures of ", folder, " differ in size: ", pictures[0].path,
                   " is ", first.height, "×", first.width, ", ", picture.path, " is ", info.height,
@@ -188,9 +197,11 @@ DatasetPtr open_folder(const std::string& folder, Split split, const OpenOptions
   // Given class names may have another order than the folders; equal labels stay in name order.
   std::stable_sort(pictures.begin(), pictures.end(),
                    [](const Picture& a, const Picture& b) { return a.label < b.label; });
-  const Shape shape = common_shape(pictures, root.path, options);
+  const std::vector<io::media::ImageInfo> heads = heads_of(pictures);
+  const Shape shape = common_shape(pictures, heads, root.path, options);
   return std::make_shared<FolderDataset>(
-      Dataset::Description{message("folder:", folder, ", ", split), std::move(class_names), shape},
+      Dataset::Description{message("folder:", folder, ", ", split), std::move(class_names), shape,
+                           conversion_text(heads, shape)},
       std::move(pictures), options.cache_bytes);
 }
 

@@ -1,9 +1,20 @@
 #include "convkit/data/image_sample.h"
 
+#include <algorithm>
+
 #include "convkit/base/error.h"
 #include "convkit/data/resample.h"
 
 namespace convkit::data {
+namespace {
+
+using io::media::ImageInfo;
+
+// By the number of channels.
+constexpr const char* kKinds[] = {"", "grey", "grey with transparency", "colour",
+                                  "colour with transparency"};
+
+}  // namespace
 
 void fit_image(const io::media::Image& image, const Shape& shape, Sample& sample) {
   CONVKIT_CHECK(shape.dim() == 3 && (shape[0] == 1 || shape[0] == 3), ShapeError,
@@ -15,6 +26,28 @@ void fit_image(const io::media::Image& image, const Shape& shape, Sample& sample
   std::vector<uint8_t>& target = sample.make_bytes(shape);
   resample_bilinear(source.pixels.data(), {source.height, source.width, source.channels}, shape[1],
                     shape[2], target.data());
+}
+
+std::string conversion_text(std::span<const ImageInfo> pictures, const Shape& shape) {
+  const auto any = [&](auto&& holds) {
+    return std::any_of(pictures.begin(), pictures.end(), holds);
+  };
+  std::string text;
+  if (any([&](const ImageInfo& p) { return p.channels != shape[0]; })) {
+    for (int64_t channels = 1; channels <= 4; ++channels)
+      if (any([&](const ImageInfo& p) { return p.channels == channels; }))
+        text += message(text.empty() ? "" : " or ", kKinds[channels]);
+    text += message(" to ", kKinds[shape[0]]);
+  }
+  if (any([&](const ImageInfo& p) { return p.height != shape[1] || p.width != shape[2]; })) {
+    const ImageInfo& first = pictures[0];
+    const bool differ =
+        any([&](const ImageInfo& p) { return p.height != first.height || p.width != first.width; });
+    text += text.empty() ? "" : ", ";
+    text += differ ? "several sizes" : message(first.height, "×", first.width);
+    text += message(" to ", shape[1], "×", shape[2]);
+  }
+  return text;
 }
 
 Tensor prepare_image(const io::media::Image& image, const Shape& sample_shape,

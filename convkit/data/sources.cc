@@ -27,12 +27,19 @@ std::vector<std::string> cifar10_classes() {
   return {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
 }
 
+std::string conversion_of(const Shape& from, const Shape& to) {
+  const io::media::ImageInfo picture{from[1], from[2], from[0]};
+  return conversion_text({&picture, 1}, to);
+}
+
 // Made to fit another shape as it is read; of data sets in memory only, which are small to keep and
 // large to keep resized.
 class Fitted final : public Dataset {
  public:
   Fitted(DatasetPtr source, const Shape& shape)
-      : Dataset({source->name(), source->class_names(), shape}), source_(std::move(source)) {}
+      : Dataset({source->name(), source->class_names(), shape,
+                 conversion_of(source->sample_shape(), shape)}),
+        source_(std::move(source)) {}
   int64_t size() const override { return source_->size(); }
   int64_t label(int64_t index) const override { return source_->label(index); }
   void read(int64_t index, Sample& sample) const override {
@@ -175,7 +182,7 @@ std::vector<std::string> cifar100_classes(const std::string& folder) {
   std::vector<std::string> names = lines_of(io::join_path(folder, "fine_label_names.txt"));
   if (names.size() == 100) return names;
   names.clear();
-  for (int i = 0; i < 100; ++i) names.push_back(message("class ", i));
+  for (int i = 0; i < 100; ++i) names.push_back(unnamed_class(i));
   return names;
 }
 

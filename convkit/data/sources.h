@@ -10,15 +10,14 @@
 
 /// Data sets by name, as the command line takes them:
 ///
-///     fashion-mnist[:DIR]   60,000 + 10,000 pictures of clothes, 28×28 grey, 10 classes (Xiao et
-///     al.
-///                           2017); found in $CONVKIT_DATA/fashion-mnist or where Debian's package
-///                           dataset-fashion-mnist puts it
-///     mnist:DIR             the digits, in the same IDX files, plain or .gz
-///     cifar10:DIR           the binary version: data_batch_1.bin … data_batch_5.bin,
-///     test_batch.bin cifar100:DIR          the binary version: train.bin, test.bin folder:DIR
-///     pictures: DIR/train/<class>/*.png|jpg|jpeg and DIR/test/<class>/... (or
-///                           DIR/val/...); or DIR/<class>/*, which a seed splits into the two
+/// - `fashion-mnist[:DIR]`: 60,000 + 10,000 pictures of clothes, 28×28 grey, 10 classes
+///   (Xiao et al. 2017); found in $CONVKIT_DATA/fashion-mnist or where Debian's package
+///   dataset-fashion-mnist puts it.
+/// - `mnist:DIR`: the digits, in the same IDX files, plain or .gz.
+/// - `cifar10:DIR`: the binary version, data_batch_1.bin … data_batch_5.bin and test_batch.bin.
+/// - `cifar100:DIR`: the binary version, train.bin and test.bin.
+/// - `folder:DIR`: pictures, DIR/train/<class>/*.png|jpg|jpeg and DIR/test/<class>/... (or
+///   DIR/val/...); or DIR/<class>/*, which a seed splits into the two.
 namespace convkit::data {
 
 /// Which part of a data set.

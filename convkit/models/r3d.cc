@@ -1,7 +1,6 @@
 #include "convkit/models/r3d.h"
 
 #include "convkit/models/init.h"
-#include "convkit/ops/activation.h"
 #include "convkit/ops/arithmetic.h"
 #include "convkit/ops/shape.h"
 
@@ -17,12 +16,12 @@ nn::Conv3d conv3x3x3(int64_t in, int64_t out, int64_t stride) {
                      .bias = false});
 }
 
-nn::ReLU relu() { return nn::ReLU(nn::ReLUOptions{.inplace = true}); }
+nn::ReLU relu_in_place() { return nn::ReLU(nn::ReLUOptions{.inplace = true}); }
 
 // torchvision keeps each convolution with its norm in a Sequential, hence keys conv1.0, conv1.1.
 struct VideoBlock : nn::Layer {
   VideoBlock(int64_t in, int64_t out, int64_t stride)
-      : conv1(conv3x3x3(in, out, stride), nn::BatchNorm3d(out), relu()),
+      : conv1(conv3x3x3(in, out, stride), nn::BatchNorm3d(out), relu_in_place()),
         conv2(conv3x3x3(out, out, 1), nn::BatchNorm3d(out)) {
     if (stride != 1 || in != out) {
       downsample = nn::Sequential(nn::Conv3d({.in_channels = in,
@@ -37,16 +36,18 @@ struct VideoBlock : nn::Layer {
     const Scope scope(path);
     Tensor y = conv2(conv1(x));
     ops::add_(y, downsample.empty() ? x : downsample(x));
-    ops::relu_(y);
-    return y;
+    return relu(y);
   }
   void visit(auto&& v) {
     v("conv1", conv1);
     v("conv2", conv2);
+    v("relu", relu);
     if (!downsample.empty()) v("downsample", downsample);
   }
 
-  nn::Sequential conv1, conv2, downsample;
+  nn::Sequential conv1, conv2;
+  nn::ReLU relu = relu_in_place();
+  nn::Sequential downsample;
 };
 
 nn::Sequential stage(int64_t in, int64_t out, int64_t stride) {
@@ -67,7 +68,7 @@ R3D r3d_18(const ResNetOptions& options) {
                                          .stride = {1, 2, 2},
                                          .padding = {1, 3, 3},
                                          .bias = false}),
-                             nn::BatchNorm3d(64), relu()),
+                             nn::BatchNorm3d(64), relu_in_place()),
       .layer1 = stage(64, 64, 1),
       .layer2 = stage(64, 128, 2),
       .layer3 = stage(128, 256, 2),

@@ -1,5 +1,7 @@
 #include "convkit/nn/conv.h"
 
+#include <algorithm>
+
 #include "convkit/nn/init.h"
 #include "convkit/ops/pad.h"
 
@@ -28,6 +30,10 @@ void check(const ConvOptions<Rank>& o) {
     CONVKIT_CHECK(o.padding.lo[axis] >= 0 && o.padding.hi[axis] >= 0, ValueError, layer,
                   ": padding ", o.padding.lo, " before and ", o.padding.hi,
                   " after cannot be negative");
+    const int64_t largest = std::max({o.kernel_size[axis], o.stride[axis], o.dilation[axis],
+                                      o.padding.lo[axis], o.padding.hi[axis]});
+    CONVKIT_CHECK(largest <= kMaxWindow, ValueError, layer, ": ", largest,
+                  " is more than kernel size, stride, dilation and padding may be: ", kMaxWindow);
   }
 }
 

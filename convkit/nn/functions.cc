@@ -16,7 +16,10 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
-std::string last_name(const std::string& path) { return path.substr(path.rfind('.') + 1); }
+// What follows the path of the module around it: `enc.0` for the first of a vector `enc`.
+std::string own_name(const std::string& path, const std::string& outer) {
+  return outer.empty() ? path : path.substr(outer.size() + 1);
+}
 
 }  // namespace
 
@@ -32,15 +35,18 @@ void PrintVisitor::on_enter(const ModuleView& module) {
   if (!has_children_.empty()) {
     if (!has_children_.back()) text_ += "(\n";
     has_children_.back() = true;
-    text_ += std::string(2 * has_children_.size(), ' ') + "(" + last_name(module.path) + "): ";
+    text_ += std::string(2 * has_children_.size(), ' ') + "(" +
+             own_name(module.path, paths_.back()) + "): ";
   }
   text_ += module.is_leaf ? module.describe() : std::string(module.type);
   has_children_.push_back(false);
+  paths_.push_back(module.path);
 }
 
 void PrintVisitor::on_leave(const ModuleView& module) {
   const bool had_children = has_children_.back();
   has_children_.pop_back();
+  paths_.pop_back();
   if (had_children) {
     text_ += std::string(2 * has_children_.size(), ' ') + ")";
   } else if (!module.is_leaf) {
@@ -51,7 +57,9 @@ void PrintVisitor::on_leave(const ModuleView& module) {
 
 void load_state(const StateDict& own, const StateDict& state, bool strict) {
   std::unordered_map<std::string, const Tensor*> given;
-  for (const auto& [name, tensor] : state) given.emplace(name, &tensor);
+  for (const auto& [name, tensor] : state)
+    CONVKIT_CHECK(given.emplace(name, &tensor).second, ValueError, "load_state_dict: ", name,
+                  " is given twice");
   std::unordered_set<std::string> wanted;
   std::vector<std::string> missing;
   std::vector<std::string> mismatched;

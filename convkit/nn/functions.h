@@ -50,6 +50,7 @@ class CONVKIT_API PrintVisitor final : public Visitor {
   void on_leave(const ModuleView& module) override;
   std::string text_;
   std::vector<bool> has_children_;
+  std::vector<std::string> paths_;  ///< of the modules around the one at hand
 };
 
 CONVKIT_API void load_state(const std::vector<std::pair<std::string, Tensor>>& own,

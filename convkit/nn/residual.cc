@@ -1,6 +1,5 @@
 #include "convkit/nn/residual.h"
 
-#include "convkit/ops/activation.h"
 #include "convkit/ops/arithmetic.h"
 
 namespace convkit::nn {
@@ -28,11 +27,9 @@ Sequential shortcut(const BlockOptions& o, int64_t out) {
   return Sequential(conv1x1<Rank>(o.in_channels, out, o.stride), BatchNorm<Rank>(out));
 }
 
-// ReLU(main + shortcut), reusing the memory of `main`, which nothing else holds.
+// main + shortcut, reusing the memory of `main`, which nothing else holds.
 Tensor joined(Tensor main, const Tensor& x, Sequential& downsample) {
-  ops::add_(main, downsample.empty() ? x : downsample(x));
-  ops::relu_(main);
-  return main;
+  return ops::add_(main, downsample.empty() ? x : downsample(x));
 }
 
 }  // namespace
@@ -48,7 +45,7 @@ BasicBlock<Rank>::BasicBlock(const BlockOptions& o)
 template <int Rank>
 Tensor BasicBlock<Rank>::operator()(const Tensor& x) {
   const Scope scope(path);
-  return joined(bn2(conv2(relu(bn1(conv1(x))))), x, downsample);
+  return relu(joined(bn2(conv2(relu(bn1(conv1(x))))), x, downsample));
 }
 
 template <int Rank>
@@ -64,7 +61,7 @@ Bottleneck<Rank>::Bottleneck(const BlockOptions& o)
 template <int Rank>
 Tensor Bottleneck<Rank>::operator()(const Tensor& x) {
   const Scope scope(path);
-  return joined(bn3(conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))))), x, downsample);
+  return relu(joined(bn3(conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))))), x, downsample));
 }
 
 template struct BasicBlock<1>;

@@ -1,5 +1,8 @@
 #include "convkit/ops/conv.h"
 
+#include <algorithm>
+
+#include "convkit/ops/conv_geometry.h"
 #include "convkit/ops/conv_gradients.h"
 #include "convkit/ops/dispatch.h"
 #include "convkit/ops/shape.h"
@@ -97,6 +100,10 @@ ConvGeometry geometry_of(const std::string& op, const Tensor& x, const Tensor& w
                   " must be at least 1 on every axis");
     CONVKIT_CHECK(g.dilation[a] >= 1, ValueError, op, ": dilation ", params.dilation,
                   " must be at least 1 on every axis");
+    const int64_t largest = std::max({g.kernel[a], g.stride[a], g.dilation[a],
+                                      params.padding.lo[axis], params.padding.hi[axis]});
+    CONVKIT_CHECK(largest <= kMaxWindow, ValueError, op, ": ", largest,
+                  " is more than kernel size, stride, dilation and padding may be: ", kMaxWindow);
     if (params.padding.same) {
       const SamePadding same = same_padding(g.in[a], g.kernel[a], g.stride[a], g.dilation[a]);
       g.pad_lo[a] = same.lo;
@@ -122,6 +129,13 @@ ConvGeometry geometry_of(const std::string& op, const Tensor& x, const Tensor& w
 }
 
 template <int Rank>
+std::optional<ConvGeometry> geometry_of(const autograd::Event& event) {
+  const auto* const params = std::any_cast<ConvParams<Rank>>(&event.op.attributes);
+  if (params == nullptr) return std::nullopt;
+  return geometry_of<Rank>(event.op.name, event.inputs[0], event.inputs[1], *params);
+}
+
+template <int Rank>
 Shape output_shape(const ConvGeometry& g) {
   std::vector<int64_t> extents = {g.batch, g.out_channels};
   for (std::size_t axis = 0; axis < Rank; ++axis) extents.push_back(g.out[kernel_axis<Rank>(axis)]);
@@ -129,6 +143,12 @@ Shape output_shape(const ConvGeometry& g) {
 }
 
 }  // namespace
+
+std::optional<ConvGeometry> conv_geometry(const autograd::Event& event) {
+  if (auto geometry = geometry_of<1>(event)) return geometry;
+  if (auto geometry = geometry_of<2>(event)) return geometry;
+  return geometry_of<3>(event);
+}
 
 template <int Rank>
 Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias,

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "convkit/autograd/record.h"
+#include "convkit/base/conv_size.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/ops/axes.h"
 #include "convkit/ops/dispatch.h"
@@ -32,6 +33,9 @@ int64_t source_of(PaddingMode mode, int64_t j, int64_t extent) {
 void check_axis(const Tensor& x, const PadParams& p, int64_t axis, int64_t lo, int64_t hi) {
   const int64_t n = x.size(axis);
   const int64_t most = std::max(lo, hi);
+  CONVKIT_CHECK(most <= kMaxWindow && std::min(lo, hi) >= -kMaxWindow, ValueError, "pad: (", lo,
+                ", ", hi, ") along axis ", axis,
+                " is beyond what can be padded or cropped: ", kMaxWindow);
   CONVKIT_CHECK(n + lo + hi >= 0, ShapeError, "pad: axis ", axis, " of ", x.shape(), " has ", n,
                 " elements, of which ", lo, " and ", hi, " would leave ", n + lo + hi,
                 "; crop less");

@@ -36,6 +36,10 @@ struct Printer {
   }
 
   void axis(std::size_t depth) {
+    if (tensor.numel() == 0) {  // however many empty rows there are
+      text += "[]";
+      return;
+    }
     if (depth == static_cast<std::size_t>(tensor.dim())) return element();
     const int64_t extent = tensor.size(static_cast<int64_t>(depth));
     const bool innermost = depth + 1 == static_cast<std::size_t>(tensor.dim());

@@ -39,6 +39,25 @@ data::Pipeline training_pipeline(const TrainConfig& config, const Shape& sample,
   return pipeline;
 }
 
+// By label; a class without a name may be any.
+bool same_classes(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const std::string unnamed = data::unnamed_class(static_cast<int64_t>(i));
+    if (a[i] != b[i] && a[i] != unnamed && b[i] != unnamed) return false;
+  }
+  return true;
+}
+
+// "airplane, automobile, bird, ... (10)"
+std::string shortened(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 3;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kMost); ++i)
+    text += (i == 0 ? "" : ", ") + names[i];
+  return names.size() <= kMost ? text : message(text, ", ... (", names.size(), ")");
+}
+
 std::string description_of(const DataSource& source) {
   return message(source.train->dataset().name(), ": ",
                  with_thousands(source.train->dataset().size()), " samples to train on, ",
@@ -89,9 +108,11 @@ std::unique_ptr<data::DataLoader> open_validation(const ModelCard& card, const s
     open.resize = data::OpenOptions::Size{card.input[1], card.input[2]};
   }
   const data::DatasetPtr dataset = data::open_dataset(data, data::Split::test, open);
-  CONVKIT_CHECK(dataset->classes() == std::ssize(card.classes), ValueError, dataset->name(),
-                ": there are ", dataset->classes(), " classes, but the net knows ",
-                card.classes.size(), "; take data with the classes it was trained on");
+  CONVKIT_CHECK(same_classes(dataset->class_names(), card.classes), ValueError, dataset->name(),
+                ": the classes are ", shortened(dataset->class_names()), ", but the net knows ",
+                shortened(card.classes),
+                "; take data with the classes it was trained on, or put the pictures into folders"
+                " of their names (folder:DIR)");
   CONVKIT_CHECK(dataset->sample_shape() == card.input, ShapeError, dataset->name(),
                 ": the samples are ", dataset->sample_shape(), ", but the net takes ", card.input,
                 "; take data like those it was trained on");

@@ -27,7 +27,7 @@ struct DataSource {
 CONVKIT_API DataSource open_data(const TrainConfig& config);
 
 /// Only the samples that a net with this card was validated on, of its own data set or of another,
-/// made to fit the net.
+/// made to fit the net. Throws ValueError for data with other classes.
 CONVKIT_API std::unique_ptr<data::DataLoader> open_validation(const ModelCard& card,
                                                               const std::string& data,
                                                               const data::LoaderOptions& options);

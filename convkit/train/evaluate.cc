@@ -69,6 +69,7 @@ Evaluation evaluate(const std::string& run_or_weights, const EvaluateOptions& op
   }
   return {.weights = weights,
           .data = loader->dataset().name(),
+          .conversion = loader->dataset().conversion(),
           .card = card,
           .metrics = std::move(metrics),
           .seconds = std::chrono::duration<double>(Clock::now() - begin).count()};

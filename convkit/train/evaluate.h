@@ -12,8 +12,8 @@
 namespace convkit::train {
 
 struct EvaluateOptions {
-  /// Data set other than the one the weights were trained on; they must share the number of classes
-  /// and, after resizing, the shape. Default: the one in the weights file.
+  /// Data set other than the one the weights were trained on; they must share the classes by
+  /// name; channels and sizes are converted. Default: the one in the weights file.
   std::optional<std::string> data = std::nullopt;
   /// For weights that do not say which net they belong to.
   std::optional<std::string> model = std::nullopt;
@@ -27,8 +27,9 @@ struct EvaluateOptions {
 };
 
 struct Evaluation {
-  std::string weights;  ///< the file
-  std::string data;     ///< in words
+  std::string weights;     ///< the file
+  std::string data;        ///< in words
+  std::string conversion;  ///< what was done to each sample, in words; empty if nothing was
   ModelCard card;
   Metrics metrics;
   double seconds = 0;

@@ -14,31 +14,6 @@
 namespace convkit::train {
 namespace {
 
-using io::media::Image;
-
-const char* kind_of(int64_t channels) {
-  switch (channels) {
-    case 1:
-      return "grey";
-    case 2:
-      return "grey with transparency";
-    case 3:
-      return "colour";
-    default:
-      return "colour with transparency";
-  }
-}
-
-std::string conversion_of(const Image& image, const Shape& wanted) {
-  std::string text;
-  if (image.channels != wanted[0])
-    text = message(kind_of(image.channels), " to ", kind_of(wanted[0]));
-  if (image.height != wanted[1] || image.width != wanted[2])
-    text += message(text.empty() ? "" : ", ", image.height, "×", image.width, " to ", wanted[1],
-                    "×", wanted[2]);
-  return text;
-}
-
 std::vector<Guess> guesses_of(const Tensor& probabilities, const ModelCard& card, int64_t top) {
   const auto* const computed = probabilities.data<float>();
   std::vector<float> values(computed, computed + probabilities.numel());
@@ -71,11 +46,12 @@ std::vector<Prediction> predict(LoadedNet& loaded, const std::vector<std::string
   const NoGradGuard no_grad;
   std::vector<Prediction> predictions;
   for (const std::string& path : images) {
-    const Image image = io::media::read_image(path);
+    const io::media::Image image = io::media::read_image(path);
+    const io::media::ImageInfo& head = image;
     const Tensor x = data::prepare_image(image, card.input, pipeline);
     const Tensor probabilities = ops::softmax(loaded.net(x), 1);
     predictions.push_back({.path = path,
-                           .conversion = conversion_of(image, card.input),
+                           .conversion = data::conversion_text({&head, 1}, card.input),
                            .guesses = guesses_of(probabilities, card, top)});
   }
   return predictions;

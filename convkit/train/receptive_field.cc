@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "convkit/base/conv_size.h"
-#include "convkit/ops/conv.h"
+#include "convkit/ops/conv_geometry.h"
 #include "convkit/ops/pool.h"
 
 namespace convkit::train {
@@ -11,27 +11,17 @@ namespace {
 
 using autograd::Event;
 
-template <int Rank>
-std::optional<std::vector<Window>> conv_windows(const Event& event) {
-  const auto* params = std::any_cast<ops::ConvParams<Rank>>(&event.op.attributes);
-  if (params == nullptr) return std::nullopt;
-  std::vector<Window> windows(Rank);
-  for (std::size_t axis = 0; axis < Rank; ++axis) {
-    const auto logical = static_cast<int64_t>(axis) + 2;
-    Window& w = windows[axis];
-    w.in = event.inputs[0].size(logical);
-    w.out = event.output.size(logical);
-    w.kernel = event.inputs[1].size(logical);
-    w.stride = params->stride[axis];
-    w.dilation = params->dilation[axis];
-    w.pad_lo = params->padding.lo[axis];
-    w.pad_hi = params->padding.hi[axis];
-    if (params->padding.same) {
-      const SamePadding same = same_padding(w.in, w.kernel, w.stride, w.dilation);
-      w.pad_lo = same.lo;
-      w.pad_hi = same.hi;
-    }
-  }
+// Of the last `axes` of the kernels' three.
+std::vector<Window> conv_windows(const kernels::ConvGeometry& g, std::size_t axes) {
+  std::vector<Window> windows;
+  for (std::size_t a = kernels::kAxes - axes; a < kernels::kAxes; ++a)
+    windows.push_back({.in = g.in[a],
+                       .kernel = g.kernel[a],
+                       .stride = g.stride[a],
+                       .dilation = g.dilation[a],
+                       .pad_lo = g.pad_lo[a],
+                       .pad_hi = g.pad_hi[a],
+                       .out = g.out[a]});
   return windows;
 }
 
@@ -105,9 +95,8 @@ void slide(ReceptiveField& field, const std::vector<Window>& windows) {
 std::optional<std::vector<Window>> windows_of(const Event& event) {
   const std::string_view op = event.op.name;
   if (event.inputs.empty() || !event.inputs[0].defined()) return std::nullopt;
-  if (op == "conv1d") return conv_windows<1>(event);
-  if (op == "conv2d") return conv_windows<2>(event);
-  if (op == "conv3d") return conv_windows<3>(event);
+  if (const auto geometry = ops::conv_geometry(event))
+    return conv_windows(*geometry, static_cast<std::size_t>(event.output.dim() - 2));
   if (op.starts_with("max_pool")) return pool_windows_of_any_rank<ops::MaxPoolParams>(event);
   if (op.starts_with("avg_pool")) return pool_windows_of_any_rank<ops::AvgPoolParams>(event);
   if (op.starts_with("adaptive_")) {

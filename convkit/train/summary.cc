@@ -5,7 +5,9 @@
 #include <unordered_set>
 
 #include "convkit/autograd/record.h"
+#include "convkit/kernels/conv_algorithm.h"
 #include "convkit/nn/functions.h"
+#include "convkit/ops/conv_geometry.h"
 #include "convkit/train/receptive_field.h"
 
 namespace convkit::train {
@@ -174,6 +176,11 @@ class Builder final : public autograd::Tracer {
     row.bytes += bytes;
     row.multiply_adds += multiply_adds;
     for (std::string& line : explanation_of(event)) row.explanation.push_back(std::move(line));
+    if (const auto geometry = ops::conv_geometry(event)) {
+      kernels::ConvChoice choice = kernels::choose(*geometry, kernels::Direction::forward);
+      row.algorithm = choice.algorithm->name;
+      row.algorithm_reason = std::move(choice.reason);
+    }
     std::vector<std::size_t> targets = open_;
     targets.push_back(summary_.rows.size() - 1);
     const ReceptiveField* const field = fields_.follow(event);

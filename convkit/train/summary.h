@@ -7,7 +7,8 @@
 #include "convkit/nn/module.h"
 
 /// The table torchinfo users know, from one traced forward on zeros in evaluation mode, and what
-/// that table lacks: receptive fields, and why each output has its size.
+/// that table lacks: receptive fields, why each output has its size, and which algorithm computes
+/// it.
 namespace convkit::train {
 
 /// One row: a layer, an operation outside the layers, or a container of rows that follow it.
@@ -26,6 +27,8 @@ struct SummaryRow {
   std::vector<int64_t> receptive_field;  ///< input elements along each axis; see receptive_field.h
   std::vector<int64_t> stride;           ///< input elements between two neighbours of the output
   std::vector<std::string> explanation;  ///< the output size, axis by axis
+  std::string algorithm;         ///< of a convolution's forward: a row of kernels/conv_algorithm.h
+  std::string algorithm_reason;  ///< why the planner takes it
 };
 
 struct Summary {
@@ -43,7 +46,8 @@ struct Summary {
 /// evaluation mode. Throws what the net throws for such an input.
 CONVKIT_API Summary summarize(nn::AnyModule& net, const Shape& input);
 
-/// The table, as wide as it needs to be; with `explain`, the formulas of each row follow it.
+/// The table, as wide as it needs to be; with `explain`, the formulas of each row and the
+/// algorithm of each convolution follow it.
 CONVKIT_API std::string to_table(const Summary& summary, bool explain = false);
 
 }  // namespace convkit::train

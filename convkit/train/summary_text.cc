@@ -70,6 +70,9 @@ std::string to_table(const Summary& summary, bool explain) {
     if (!explain || row.is_container) continue;
     for (const std::string& line : row.explanation)
       table.add_line(continuation(summary.rows, i) + line);
+    if (row.algorithm.empty()) continue;
+    table.add_line(continuation(summary.rows, i) +
+                   message("algorithm: ", row.algorithm, " (", row.algorithm_reason, ")"));
   }
   return table.text() + message("\nparameters:     ", with_thousands(summary.parameters), " (",
                                 size_text(summary.parameter_bytes), " with ",

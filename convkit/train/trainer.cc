@@ -179,10 +179,15 @@ class Run {
 
   [[noreturn]] void refuse_loss(double value, const data::Batch& batch, uint64_t random_position) {
     default_generator().set_position(random_position);  // the same dropout again
-    std::string cause = explain_not_finite(net_, batch.images);
-    if (cause.empty()) cause = "every layer's output is finite, so it is the loss that overflows";
     refuse(message("the loss became ", value, " in epoch ", progress_.epoch + 1, ", batch ",
-                   progress_.batch + 1, " (step ", progress_.step + 1, "): ", cause));
+                   progress_.batch + 1, " (step ", progress_.step + 1,
+                   "): ", cause_in(batch.images)));
+  }
+
+  std::string cause_in(const Tensor& images) {
+    const std::string cause = explain_not_finite(net_, images);
+    return !cause.empty() ? cause
+                          : "every layer's output is finite, so it is the loss that overflows";
   }
 
   [[noreturn]] void refuse(const std::string& what) const {
@@ -233,7 +238,11 @@ class Run {
     while (const std::optional<data::Batch> batch = data_.validation->next()) {
       if (stop_requested()) return false;
       const Tensor logits = net_(batch->images);
-      metrics.add(logits, batch->labels, ops::cross_entropy(logits, batch->labels).item());
+      const double loss = ops::cross_entropy(logits, batch->labels).item();
+      if (!std::isfinite(loss))
+        refuse(message("the validation loss became ", loss, " after epoch ", progress_.epoch + 1,
+                       ": ", cause_in(batch->images)));
+      metrics.add(logits, batch->labels, loss);
       report_validation(metrics, ++batches, seconds_since(begin));
     }
     end_epoch(metrics, seconds_since(begin));
@@ -259,9 +268,6 @@ class Run {
   }
 
   void end_epoch(const Metrics& metrics, double val_seconds) {
-    if (!std::isfinite(metrics.loss()))
-      refuse(
-          message("the validation loss is ", metrics.loss(), " after epoch ", progress_.epoch + 1));
     last_ = {.epoch = progress_.epoch + 1,
              .step = progress_.step,
              .lr = last_lr(),

@@ -91,6 +91,15 @@ TEST_F(Memory, KeepsTheCacheBelowItsLimit) {
   EXPECT_EQ(cached_bytes(), 0U);
 }
 
+TEST_F(Memory, DoesNotGrowWithSizesThatNeverComeBack) {
+  const std::size_t most = 100 * kMiB;
+  for (std::size_t i = 1; i < 400; ++i) {
+    void* block = allocate(most * i / 400);
+    deallocate(block, most * i / 400);
+  }
+  EXPECT_LE(cached_bytes(), 2 * (most + most / 8) + 64 * kMiB);
+}
+
 TEST_F(Memory, GivesUpOldSizesForNewOnes) {
   if (!kCachesMemory) GTEST_SKIP();
   set_cache_limit(10 * kMiB);

@@ -176,12 +176,16 @@ TEST(Cli, SummarisesNets) {
   const Result table = convkit({"summary", "lenet5", "--explain"});
   EXPECT_EQ(table.code, kSuccess);
   EXPECT_THAT(table.out, AllOf(HasSubstr("conv1 (Conv2d)"), HasSubstr("61,706"),
-                               HasSubstr("floor((28 + 2 + 2 − 1·(5 − 1) − 1) / 1) + 1 = 28")));
+                               HasSubstr("floor((28 + 2 + 2 − 1·(5 − 1) − 1) / 1) + 1 = 28"),
+                               HasSubstr("algorithm: direct (")));
   const json summary =
       json_of(convkit({"summary", "resnet18", "--input", "2x1x32x32", "--classes", "7", "--json"}));
   EXPECT_EQ(summary["input"], json({2, 1, 32, 32}));
   EXPECT_EQ(summary["layers"][0]["output"], json({2, 7}));
   EXPECT_EQ(summary["layers"][1]["receptive_field"], json({7, 7}));
+  EXPECT_EQ(summary["layers"][1]["algorithm"]["name"], "direct");
+  EXPECT_TRUE(summary["layers"][1]["algorithm"]["reason"].is_string());
+  EXPECT_TRUE(summary["layers"][2]["algorithm"].is_null());
   EXPECT_THAT(convkit({"summary", "--list"}).out, HasSubstr("resnet50"));
   EXPECT_EQ(json_of(convkit({"summary", "--list", "--json"}))["models"][0], "default");
 }
@@ -208,6 +212,12 @@ TEST_F(CliTest, TrainsEvaluatesAndPredicts) {
   EXPECT_EQ(evaluation["classes"][1]["support"], 6);
   EXPECT_EQ(confusion.size(), 2U);
   EXPECT_TRUE(evaluation["loss"].is_number());
+  EXPECT_EQ(evaluation["conversion"], "");
+  const std::string large = test::make_picture_folder(dir / "large", 3, 9, 16);
+  EXPECT_THAT(convkit({"evaluate", dir / "run", "--data", large}).out,
+              HasSubstr("test (16×16 to 8×8), 18 samples"));
+  EXPECT_EQ(json_of(convkit({"evaluate", dir / "run", "--data", large, "--json"}))["conversion"],
+            "16×16 to 8×8");
 
   const std::string picture = dir / "data/test/upper/0.png";
   EXPECT_THAT(convkit({"predict", dir / "run", picture}).out,

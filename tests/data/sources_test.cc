@@ -163,6 +163,8 @@ TEST(OpenDataset, ResizesAndChangesChannels) {
   EXPECT_EQ(dataset->sample_shape(), Shape({3, 2, 2}));
   EXPECT_THAT(dataset->read(0).bytes(), ElementsAre(1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 2));
   EXPECT_EQ(dataset->read(0).label, 7);
+  EXPECT_EQ(dataset->conversion(), "grey to colour, 1×2 to 2×2");
+  EXPECT_EQ(open_dataset("mnist:" + folder.path(), Split::train)->conversion(), "");
   EXPECT_ERROR(open_dataset("mnist:" + folder.path(), Split::train, {.channels = 2}), ValueError,
                "channels (2)");
   EXPECT_ERROR(
@@ -329,6 +331,18 @@ TEST(Folder, IsRgbAsSoonAsOnePictureHasColour) {
   EXPECT_THAT(train->read(4).bytes(), Each(9));
   EXPECT_EQ(open_dataset("folder:" + folder.path(), Split::train, {.channels = 1})->sample_shape(),
             Shape({1, 2, 2}));
+}
+
+TEST(Folder, SaysWhatIsDoneToItsPictures) {
+  const TempDir folder;
+  write_pets(folder);
+  const std::string spec = "folder:" + folder.path();
+  EXPECT_EQ(open_dataset(spec, Split::train)->conversion(), "");
+  picture(folder / "train/dog/z.png", 3, 2, 4);
+  const OpenOptions options{.resize = OpenOptions::Size{4, 5}};
+  EXPECT_EQ(open_dataset(spec, Split::train, options)->conversion(),
+            "grey or colour with transparency to colour, several sizes to 4×5");
+  EXPECT_EQ(open_dataset(spec, Split::test, options)->conversion(), "2×2 to 4×5");
 }
 
 TEST(Folder, NamesThePictureThatIsDamaged) {

@@ -93,6 +93,9 @@ TEST(Conv, DescribesItselfAsPyTorchDoes) {
 TEST(Conv, RefusesOptionsThatNoInputCouldSatisfy) {
   EXPECT_ERROR(Conv2d({.out_channels = 8, .kernel_size = 3}), ValueError, "in_channels is 0",
                "required");
+  EXPECT_ERROR(
+      Conv2d({.in_channels = 3, .out_channels = 8, .kernel_size = 3, .padding = 1LL << 62}),
+      ValueError, "4611686018427387904 is more than", "2147483647");
   EXPECT_ERROR(Conv2d({.in_channels = 3, .kernel_size = 3}), ValueError, "out_channels is 0");
   EXPECT_ERROR(Conv2d({.in_channels = 3, .out_channels = 8}), ValueError, "kernel_size is (0, 0)");
   EXPECT_ERROR(Conv2d({.in_channels = 3, .out_channels = 8, .kernel_size = 3, .stride = 0}),

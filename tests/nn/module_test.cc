@@ -126,6 +126,8 @@ TEST(Module, LoadingNamesEveryMissingAndUnexpectedKeyAndShape) {
                "floating-point");
   state[2].second = zeros({1}, DType::float64);
   load_state_dict(net, state);
+  state.push_back(state[2]);
+  EXPECT_ERROR(load_state_dict(net, state), ValueError, "rest.0.factor is given twice");
 }
 
 TEST(Module, PrintsAsPyTorchDoes) {
@@ -137,6 +139,13 @@ TEST(Module, PrintsAsPyTorchDoes) {
             "    (0): Scale(2)\n"
             "  )\n"
             ")");
+}
+
+TEST(Module, PrintsTheNamesOfVectorsOfModules) {
+  Pair net;
+  const std::string text = describe(net);
+  EXPECT_NE(text.find("(more.0): Scale"), std::string::npos) << text;
+  EXPECT_NE(text.find("(more.1): Scale"), std::string::npos) << text;
 }
 
 TEST(Sequential, TakesAnyCallable) {

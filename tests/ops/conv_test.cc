@@ -69,6 +69,8 @@ TEST(ConvOp, GivesTheSameBitsOnAnyNumberOfThreads) {
 }
 
 TEST(ConvOp, RefusesTensorsThatDoNotBelongTogether) {
+  EXPECT_ERROR(conv2d(zeros({1, 3, 8, 8}), zeros({4, 3, 3, 3}), {}, {.dilation = INT64_MAX}),
+               ValueError, "9223372036854775807 is more than", "dilation", "2147483647");
   EXPECT_ERROR(conv2d(zeros({1, 3, 8, 8}), zeros({4, 3, 3})), ShapeError, "weight is 4×3×3",
                "4 axes");
   EXPECT_ERROR(conv2d(zeros({1, 3, 8, 8}), zeros({4, 3, 3, 3}), zeros({3})), ShapeError,

@@ -134,6 +134,8 @@ TEST(Pad, GradientsHaveTheSameBitsOnAnyNumberOfThreads) {
 
 TEST(Pad, RefusesWhatPyTorchRefusesInWords) {
   const Tensor x = ones({2, 3, 4});
+  EXPECT_ERROR(ops::pad(x, {{INT64_MAX}, {INT64_MAX}, PaddingMode::zeros}), ValueError,
+               "(9223372036854775807, 9223372036854775807)", "beyond");
   EXPECT_ERROR(ops::pad(x, {{4}, {0}, PaddingMode::reflect}), ShapeError, "reflect", "(4, 0)",
                "2×3×4", "less than its 4");
   EXPECT_ERROR(ops::pad(x, {{0}, {5}, PaddingMode::circular}), ShapeError, "circular", "(0, 5)",

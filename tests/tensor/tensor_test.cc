@@ -262,7 +262,8 @@ TEST(Print, IsPyTorchsNotation) {
   EXPECT_EQ(to_text(ones({2}, DType::boolean)), "tensor([True, True], shape=2, dtype=bool)");
   EXPECT_EQ(to_text(Tensor()), "tensor(undefined)");
   EXPECT_EQ(to_text(zeros({1}).set_requires_grad()), "tensor([0], shape=1, requires_grad=True)");
-  EXPECT_EQ(to_text(zeros({2, 0})), "tensor([[],\n        []], shape=2×0)");
+  EXPECT_EQ(to_text(zeros({2, 0})), "tensor([], shape=2×0)");
+  EXPECT_EQ(to_text(zeros({int64_t{1} << 40, 0})), "tensor([], shape=1099511627776×0)");
 }
 
 TEST(Print, ShowsLogicalOrder) {

@@ -64,6 +64,7 @@ TEST_F(TrainedNet, EvaluatesOnOtherData) {
   const Evaluation evaluation = evaluate(path("run"), {.data = other});
   EXPECT_EQ(evaluation.metrics.samples(), 18);
   EXPECT_GE(evaluation.metrics.accuracy(), 0.9);  // the same stripes, twice as large
+  EXPECT_EQ(evaluation.conversion, "16×16 to 8×8");
 }
 
 TEST_F(TrainedNet, RefusesDataWithOtherClasses) {
@@ -75,6 +76,50 @@ TEST_F(TrainedNet, RefusesDataWithOtherClasses) {
       io::media::write_png(folder + "/1.png", test::striped_picture(true, 8, generator));
     }
   EXPECT_THROW(evaluate(path("run"), {.data = "folder:" + path("three")}), Error);
+  if (!io::folder_exists("/usr/share/datasets/fashion-mnist")) return;
+  EXPECT_ERROR(evaluate(path("run"), {.data = "fashion-mnist"}), ValueError, "fashion-mnist, test",
+               "T-shirt/top, Trouser, Pullover, ... (10)", "the net knows lower, upper; take data");
+}
+
+// A net for pictures in colour, as if it had been trained on `data`.
+std::string save_colour_net(const std::string& file, const std::string& data,
+                            const std::vector<std::string>& classes) {
+  TrainConfig config;
+  config.data = data;
+  const ModelCard card{config, {3, 32, 32}, classes, {0, 0, 0}, {1, 1, 1}};
+  nn::AnyModule net = make_net(card);
+  save_weights(file, net, card);
+  return file;
+}
+
+TEST(Evaluate, TakesOtherDataOnlyWithTheClassesByName) {
+  const test::TempDir dir;
+  std::string images = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 8, 0, 0, 0, 8};
+  images.resize(images.size() + 128, '\x50');
+  io::write_file(dir / "t10k-images-idx3-ubyte", images);
+  const std::string labels = {0, 0, 8, 1, 0, 0, 0, 2, 4, 5};
+  io::write_file(dir / "t10k-labels-idx1-ubyte", labels);
+  const std::string weights = dir / "net.safetensors";
+  save_colour_net(
+      weights, "cifar10:x",
+      {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"});
+  const std::string mnist = "mnist:" + dir.path();
+  EXPECT_ERROR(evaluate(weights, {.data = mnist}), ValueError, "mnist, test",
+               "the classes are 0, 1, 2, ... (10)",
+               "the net knows airplane, automobile, bird, ... (10)", "folder:DIR");
+  save_colour_net(weights, "cifar10:x", {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"});
+  const Evaluation evaluation = evaluate(weights, {.data = mnist});
+  EXPECT_EQ(evaluation.metrics.samples(), 2);
+  EXPECT_EQ(evaluation.conversion, "grey to colour, 8×8 to 32×32");
+}
+
+TEST(Evaluate, TakesClassesThatTheFilesDoNotName) {
+  const test::TempDir dir;
+  io::write_file(dir / "test.bin", std::string(3074, '\3'));
+  std::vector<std::string> names;
+  for (int i = 0; i < 100; ++i) names.push_back(message("name ", i));
+  const std::string weights = save_colour_net(dir / "net.safetensors", "cifar100:x", names);
+  EXPECT_EQ(evaluate(weights, {.data = "cifar100:" + dir.path()}).metrics.samples(), 1);
 }
 
 TEST_F(TrainedNet, AsksForTheNetOfWeightsThatDoNotNameIt) {

@@ -105,6 +105,36 @@ TEST(Summary, ExplainsOutputSizesWithTheirNumbers) {
               ElementsAre("L: floor((16000 + 39 + 39 − 1·(79 − 1) − 1) / 4) + 1 = 4000"));
 }
 
+TEST(Summary, NamesTheAlgorithmOfEachConvolution) {
+  for (const SummaryRow& row : resnet18().rows) {
+    EXPECT_EQ(row.algorithm, row.type == "Conv2d" ? "direct" : "") << row.path;
+    EXPECT_EQ(row.algorithm_reason.empty(), row.algorithm.empty()) << row.path;
+  }
+  nn::AnyModule net = nn::Sequential(
+      nn::Conv1d({.in_channels = 4, .out_channels = 4, .kernel_size = 3, .groups = 4}));
+  const Summary depthwise = summarize(net, {1, 4, 9});
+  EXPECT_EQ(row_at(depthwise, "0").algorithm, "depthwise");
+  const char* const line = "algorithm: depthwise (each of the 4 groups is one channel";
+  EXPECT_THAT(to_table(depthwise, true), HasSubstr(line));
+  EXPECT_THAT(to_table(depthwise), testing::Not(HasSubstr(line)));
+}
+
+TEST(Summary, ShowsEveryActivationOfAResidualBlock) {
+  for (const char* model : {"resnet18", "resnet50"}) {
+    nn::AnyModule net = models::make_model(model, {3, 32, 32}, 2);
+    std::vector<bool> again;
+    for (const SummaryRow& row : summarize(net, {1, 3, 32, 32}).rows) {
+      EXPECT_NE(row.type, "relu_") << row.path;
+      if (row.path != "layer1.0.relu") continue;
+      EXPECT_EQ(row.type, "ReLU");
+      EXPECT_EQ(row.bytes, 0) << "in place";
+      again.push_back(row.is_again);
+    }
+    const bool is_basic = model == std::string("resnet18");
+    EXPECT_EQ(again, is_basic ? std::vector({false, true}) : std::vector({false, true, true}));
+  }
+}
+
 TEST(Summary, FollowsDilationSamePaddingAndUnevenAxes) {
   nn::AnyModule net = nn::Sequential(
       nn::Conv2d({.in_channels = 1,
@@ -155,7 +185,7 @@ TEST(Summary, PrintsATable) {
   const std::string table = to_table(summary_of("lenet5"), true);
   EXPECT_THAT(table, HasSubstr("├─ conv1 (Conv2d)"));
   EXPECT_THAT(table, HasSubstr("└─ fc3 (Linear)"));
-  EXPECT_THAT(to_table(summary_of("resnet18")), HasSubstr("│     └─ relu_"));
+  EXPECT_THAT(to_table(summary_of("resnet18")), HasSubstr("│     └─ relu (ReLU)"));
   EXPECT_THAT(table, HasSubstr("1×6×28×28"));
   EXPECT_THAT(table, HasSubstr("receptive field"));
   EXPECT_THAT(table, HasSubstr("H: floor((28 + 2 + 2 − 1·(5 − 1) − 1) / 1) + 1 = 28"));

@@ -276,6 +276,17 @@ TEST_F(TrainerTest, SaysWhichLayerMadeTheLossInfinite) {
   for (const auto& [name, tensor] : kept.tensors) EXPECT_TRUE(all_finite(tensor)) << name;
 }
 
+TEST_F(TrainerTest, SaysWhichLayerMadeTheValidationLossInfinite) {
+  config.batch = 38;  // all: what the only step spoils, only the validation sees
+  config.lr = 1e19;
+  config.weight_decay = 0;
+  config.schedule = "constant";
+  config.augment = "none";
+  EXPECT_ERROR(train(config, dir / "run"), NotFiniteError, "the validation loss became",
+               "after epoch 1", "the first output that is not finite is that of ",
+               "Lower the learning rate", "weights/last.safetensors");
+}
+
 TEST_F(TrainerTest, ReportsEveryEpochAndItsEnds) {
   std::vector<std::string> told;
   TrainHooks hooks;
