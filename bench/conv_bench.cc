@@ -57,6 +57,7 @@ void time_direction(const std::string& problem, const ConvGeometry& g, Direction
   };
   std::vector<std::vector<Work>> peers_ways;
   for (const Peer& peer : peers()) peers_ways.push_back(peer.convolution(g, direction, threads));
+  rest_peers();
   const double peak = fma_peak();
   const Times times = measure_against(ours, peers_ways);
   const double gflop = 2e-9 * static_cast<double>(macs(g));

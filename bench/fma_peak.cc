@@ -47,7 +47,7 @@ HWY_EXPORT(MultiplyAdd);
 
 double fma_peak() {
   using Clock = std::chrono::steady_clock;
-  double best = 0.0;
+  static double best = 0.0;
   const int threads = num_threads();
   for (int attempt = 0; attempt < 30; ++attempt) {
     double flops = 0.0;

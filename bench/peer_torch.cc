@@ -1,6 +1,7 @@
 #include <torch/torch.h>
 
 #include "bench/peers.h"
+#include "convkit/base/conv_size.h"
 
 namespace convkit::bench {
 namespace {
@@ -56,7 +57,12 @@ Work way(const ConvGeometry& g, Direction direction, bool channels_last) {
 std::vector<Work> torch_convolution(const ConvGeometry& geometry, Direction direction,
                                     int threads) {
   torch::set_num_threads(threads);
-  if (geometry.pad_lo != geometry.pad_hi) return {};
+  // libtorch pads both ends alike, which is the same wherever it gives as many outputs.
+  for (int axis = 0; axis < 3; ++axis)
+    if (conv_output_size(geometry.in[axis], geometry.kernel[axis], geometry.stride[axis],
+                         geometry.pad_lo[axis], geometry.pad_lo[axis],
+                         geometry.dilation[axis]) != geometry.out[axis])
+      return {};
   std::vector<Work> ways = {way(geometry, direction, false)};
   if (rank_of(geometry) > 1) ways.push_back(way(geometry, direction, true));
   return ways;

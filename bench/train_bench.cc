@@ -61,6 +61,7 @@ void time_net(const TrainNet& chosen, int threads) {
   for (const Peer& peer : peers())
     peers_ways.push_back(peer.training_step ? peer.training_step(chosen, threads)
                                             : std::vector<Work>());
+  rest_peers();
   const double peak = fma_peak();
   const Times times = measure_against(ours, peers_ways);
   const double rate = gflop_of(chosen) / times.ours;
