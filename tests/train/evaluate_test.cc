@@ -116,8 +116,8 @@ TEST(Evaluate, TakesOtherDataOnlyWithTheClassesByName) {
 TEST(Evaluate, TakesClassesThatTheFilesDoNotName) {
   const test::TempDir dir;
   io::write_file(dir / "test.bin", std::string(3074, '\3'));
-  std::vector<std::string> names;
-  for (int i = 0; i < 100; ++i) names.push_back(message("name ", i));
+  std::vector<std::string> names(100);
+  for (std::size_t i = 0; i < names.size(); ++i) names[i] = message("name ", i);
   const std::string weights = save_colour_net(dir / "net.safetensors", "cifar100:x", names);
   EXPECT_EQ(evaluate(weights, {.data = "cifar100:" + dir.path()}).metrics.samples(), 1);
 }
