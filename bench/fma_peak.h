@@ -3,7 +3,7 @@
 namespace convkit::bench {
 
 /// What this machine can do at most: GFLOP/s of fused multiply-adds on registers, on all threads of
-/// convkit's pool at once, in the instruction set in use. The best of many tries in 60 ms, and of
+/// convkit's pool at once, in the instruction set in use. The best of many tries in 30 ms, and of
 /// all calls before.
 double fma_peak();
 

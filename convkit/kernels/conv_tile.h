@@ -19,10 +19,10 @@ struct TileSegment {
 ///   k·a_step]
 ///                                                     · b[segment[s].b + k·b_step + j]
 ///
-/// with row[s] = rows + s·rows_step. A row may lie anywhere: each has a pointer, which costs
-/// nothing measurable against equally spaced rows (one more load per broadcast) and makes the tile
-/// independent of the shape of the picture. With rows_step = 0 all segments share the pointers;
-/// else each has its own, so that taps which fall outside of the picture can point to zeros.
+/// with row[s] = rows + s·rows_step. A row may lie anywhere: each has a pointer, which makes
+/// the tile independent of the shape of the picture. With rows_step = 0 all segments share the
+/// pointers; else each has its own, so that taps which fall outside of the picture can point to
+/// zeros.
 ///
 /// `b` (and `bias`) must be readable for whole vectors, that is vectors · lanes floats per k;
 /// nothing else is touched beyond `columns`.
