@@ -18,7 +18,7 @@
 #include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv.h"
-#include "convkit/kernels/conv_algorithm.h"
+#include "convkit/kernels/conv_planner.h"
 #include "convkit/kernels/target.h"
 #include "tests/support/conv_shapes.h"
 

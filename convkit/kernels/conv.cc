@@ -5,7 +5,7 @@
 
 #include "convkit/base/checked.h"
 #include "convkit/base/thread_pool.h"
-#include "convkit/kernels/conv_algorithm.h"
+#include "convkit/kernels/conv_planner.h"
 #include "convkit/kernels/conv_reference.h"
 
 namespace convkit::kernels {
@@ -49,8 +49,13 @@ void sum_channels(const T* x, int64_t rows, int64_t channels, T* sums) {
 
 void conv_forward(const ConvGeometry& geometry, const float* x, const float* w, const float* bias,
                   float* y) {
+  conv_forward(geometry, x, w, ConvEpilogue{.bias = bias}, y);
+}
+
+void conv_forward(const ConvGeometry& geometry, const float* x, const float* w,
+                  const ConvEpilogue& epilogue, float* y) {
   validate(geometry);
-  plan(geometry, Direction::forward).forward(geometry, x, w, bias, y);
+  planned_program(geometry, Direction::forward)->pack_and_run(x, w, epilogue, y);
 }
 
 void conv_forward(const ConvGeometry& geometry, const double* x, const double* w,
@@ -61,7 +66,7 @@ void conv_forward(const ConvGeometry& geometry, const double* x, const double* w
 
 void conv_backward_input(const ConvGeometry& geometry, const float* dy, const float* w, float* dx) {
   validate(geometry);
-  plan(geometry, Direction::backward_input).backward_input(geometry, dy, w, dx);
+  planned_program(geometry, Direction::backward_input)->pack_and_run(dy, w, {}, dx);
 }
 
 void conv_backward_input(const ConvGeometry& geometry, const double* dy, const double* w,
@@ -73,7 +78,7 @@ void conv_backward_input(const ConvGeometry& geometry, const double* dy, const d
 void conv_backward_weight(const ConvGeometry& geometry, const float* x, const float* dy,
                           float* dw) {
   validate(geometry);
-  plan(geometry, Direction::backward_weight).backward_weight(geometry, x, dy, dw);
+  planned_program(geometry, Direction::backward_weight)->pack_and_run(x, dy, {}, dw);
 }
 
 void conv_backward_weight(const ConvGeometry& geometry, const double* x, const double* dy,

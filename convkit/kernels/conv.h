@@ -4,6 +4,7 @@
 
 #include "convkit/base/export.h"
 #include "convkit/kernels/conv_geometry.h"
+#include "convkit/kernels/conv_program.h"
 
 /// Convolution and its gradients on plain pointers. Memory layout and formulas: conv_geometry.h.
 /// All outputs are overwritten, never accumulated. The same bits come out whatever the number of
@@ -11,7 +12,7 @@
 /// need no alignment, and outputs must not overlap inputs. An empty batch gives an empty result,
 /// and zeros for the weight gradient.
 ///
-/// For float the planner of conv_algorithm.h picks the algorithm; double always runs the reference
+/// For float the planner of conv_planner.h picks the algorithm; double always runs the reference
 /// (it serves numerical gradient checks, not speed).
 namespace convkit::kernels {
 
@@ -20,6 +21,10 @@ CONVKIT_API void conv_forward(const ConvGeometry& geometry, const float* x, cons
                               const float* bias, float* y);
 CONVKIT_API void conv_forward(const ConvGeometry& geometry, const double* x, const double* w,
                               const double* bias, double* y);
+
+/// The same with a residual and limits: y = min(max(conv(x, w) + bias + residual, low), high).
+CONVKIT_API void conv_forward(const ConvGeometry& geometry, const float* x, const float* w,
+                              const ConvEpilogue& epilogue, float* y);
 
 /// dx = the gradient of Σ y·dy with respect to x.
 CONVKIT_API void conv_backward_input(const ConvGeometry& geometry, const float* dy, const float* w,

@@ -1,5 +1,7 @@
 #include "convkit/kernels/conv_algorithm.h"
 
+#include <algorithm>
+
 #include "convkit/base/error.h"
 #include "convkit/kernels/conv_depthwise.h"
 #include "convkit/kernels/conv_direct.h"
@@ -8,22 +10,29 @@
 namespace convkit::kernels {
 namespace {
 
+// The gradient of an empty batch: nothing, and zeros for the weight.
+class EmptyBatch : public ConvProgram {
+ public:
+  EmptyBatch(const ConvGeometry& geometry, Direction direction)
+      : zeros_(direction == Direction::backward_weight ? weight_count(geometry) : 0) {}
+  void run(const float*, const float*, const ConvEpilogue&, float* out) const override {
+    std::fill_n(out, zeros_, 0.0f);
+  }
+
+ private:
+  int64_t zeros_;
+};
+
 constexpr ConvAlgorithm kAlgorithms[] = {
     {.name = "depthwise",
+     .exact = true,
      .why_not = depthwise_why_not,
-     .forward = depthwise_forward,
-     .backward_input = depthwise_backward_input,
-     .backward_weight = depthwise_backward_weight},
-    {.name = "direct",
-     .why_not = direct_why_not,
-     .forward = direct_forward,
-     .backward_input = direct_backward_input,
-     .backward_weight = direct_backward_weight},
+     .prepare = prepare_depthwise},
+    {.name = "direct", .exact = true, .why_not = direct_why_not, .prepare = prepare_direct},
     {.name = "reference",
+     .exact = true,
      .why_not = [](const ConvGeometry&, Direction) { return std::string(); },
-     .forward = reference_forward<float>,
-     .backward_input = reference_backward_input<float>,
-     .backward_weight = reference_backward_weight<float>},
+     .prepare = prepare_reference},
 };
 
 }  // namespace
@@ -40,20 +49,10 @@ const ConvAlgorithm& conv_algorithm(std::string_view name) {
   throw ValueError(message("no convolution algorithm is called '", name, "'; there are: ", known));
 }
 
-const ConvAlgorithm& plan(const ConvGeometry& g, Direction) {
-  // With a single channel the direct engine fills vectors with neighbouring outputs instead.
-  const bool depthwise = g.groups > 1 && g.groups == g.in_channels && g.groups == g.out_channels;
-  return kAlgorithms[depthwise ? 0 : 1];
-}
-
-ConvChoice choose(const ConvGeometry& g, Direction direction) {
-  const ConvAlgorithm& row = plan(g, direction);
-  if (&row == &kAlgorithms[0])
-    return {&row, message("each of the ", g.groups,
-                          " groups is one channel, so channels fill the vectors")};
-  return {&row, message("the tile engine serves every geometry; ",
-                        g.groups == 1 ? "with one group all channels share its tiles"
-                                      : depthwise_why_not(g, direction))};
+std::unique_ptr<ConvProgram> prepare(const ConvAlgorithm& row, const ConvGeometry& geometry,
+                                     Direction direction) {
+  if (geometry.batch == 0) return std::make_unique<EmptyBatch>(geometry, direction);
+  return row.prepare(geometry, direction);
 }
 
 }  // namespace convkit::kernels

@@ -72,17 +72,11 @@ class Depthwise {
         strips_.width();
   }
 
-  int64_t packed_floats() const { return strips_.count() * (strip_floats_ + strips_.width()); }
+  int64_t packed_floats() const { return strips_.count() * strip_floats_; }
   int64_t tasks() const { return cut_.bricks() * chunks_; }
 
-  // [strip][tap in the order of the offsets][channel], zeros behind the last channel; then the
-  // bias.
-  void pack(const float* w, const float* bias, float* packed) const {
-    if (bias != nullptr) {
-      float* const to = packed + strips_.count() * strip_floats_;
-      std::copy_n(bias, g_.in_channels, to);
-      std::fill(to + g_.in_channels, to + strips_.count() * strips_.width(), 0.0f);
-    }
+  // [strip][tap in the order of the offsets][channel], zeros behind the last channel.
+  void pack(const float* w, float* packed) const {
     for (int64_t s = 0; s < strips_.count(); ++s) {
       const Strip strip = strips_.strip(s);
       float* to = packed + s * strip_floats_;
@@ -98,7 +92,8 @@ class Depthwise {
     }
   }
 
-  void run(int64_t task, const float* x, const float* packed, const float* bias, float* y) const {
+  void run(int64_t task, const float* x, const float* packed, const ConvEpilogue& epilogue,
+           float* y) const {
     const TileKernels& kernels = tile_kernels();
     const int64_t chunk = task % chunks_;
     const Brick brick = cut_.brick(task / chunks_);
@@ -110,6 +105,12 @@ class Depthwise {
     const int64_t end_strip = strips_.count() * (chunk + 1) / chunks_;
     const int64_t height = kernels.max_rows[kMaxTileVectors];
     std::vector<TileSegment> segments;
+    // Whole vectors of the bias must not reach beyond it.
+    std::vector<float> bias;
+    if (epilogue.bias != nullptr) {
+      bias.assign(static_cast<std::size_t>(strips_.count() * strips_.width()), 0.0f);
+      std::copy_n(epilogue.bias, g_.in_channels, bias.begin());
+    }
     for (const RowTable& table : tables) {
       const auto total = static_cast<int64_t>(table.output.size());
       const int64_t tiles = ceil_div(total, height);
@@ -123,6 +124,9 @@ class Depthwise {
       job.depth = runs.empty() ? 0 : runs.front().count;
       job.a_step = a_step_;
       job.b_step = strips_.width();
+      job.clamps = epilogue.clamps();
+      job.low = epilogue.low;
+      job.high = epilogue.high;
       // All channels of a few pixels before the next pixels: memory is walked in its order.
       for (int64_t tile = 0; tile < tiles; ++tile) {
         const int64_t begin = total * tile / tiles;
@@ -135,7 +139,8 @@ class Depthwise {
           job.b = packed + index * strip_floats_;
           job.c = y + strip.first;
           job.columns = strip.count;
-          job.bias = bias != nullptr ? packed_bias(packed) + strip.first : nullptr;
+          job.bias = bias.empty() ? nullptr : bias.data() + strip.first;
+          job.residual = epilogue.residual != nullptr ? epilogue.residual + strip.first : nullptr;
           kernels.run_elementwise[strip.vectors][end - begin](job);
         }
       }
@@ -143,10 +148,6 @@ class Depthwise {
   }
 
  private:
-  const float* packed_bias(const float* packed) const {
-    return packed + strips_.count() * strip_floats_;
-  }
-
   ConvGeometry g_;
   Extents out_;
   std::array<AxisLattice, kAxes> axes_;
@@ -159,29 +160,44 @@ class Depthwise {
   int64_t chunks_ = 1;
 };
 
-void run_all(const std::vector<Depthwise>& parts, const float* x, const float* w, const float* bias,
-             float* y) {
-  std::vector<int64_t> packed_start = {0};
-  std::vector<int64_t> task_start = {0};
-  for (const Depthwise& part : parts) {
-    packed_start.push_back(packed_start.back() + part.packed_floats());
-    task_start.push_back(task_start.back() + part.tasks());
+class DepthwiseCorrelations : public ConvProgram {
+ public:
+  explicit DepthwiseCorrelations(std::vector<Depthwise> parts) : parts_(std::move(parts)) {
+    for (const Depthwise& part : parts_) {
+      packed_start_.push_back(packed_floats_);
+      task_start_.push_back(tasks_);
+      packed_floats_ += part.packed_floats();
+      tasks_ += part.tasks();
+    }
   }
-  Buffer<float> packed(static_cast<std::size_t>(packed_start.back()));
-  parallel_for(static_cast<int64_t>(parts.size()), [&](int64_t part) {
-    const auto index = static_cast<std::size_t>(part);
-    parts[index].pack(w, bias, packed.data() + packed_start[index]);
-  });
-  parallel_for(task_start.back(), [&](int64_t task) {
-    const auto part = static_cast<std::size_t>(
-        std::upper_bound(task_start.begin(), task_start.end(), task) - task_start.begin() - 1);
-    parts[part].run(task - task_start[part], x, packed.data() + packed_start[part], bias, y);
-  });
-}
+
+  int64_t packed_floats() const override { return packed_floats_; }
+  void pack(const float* w, float* packed) const override {
+    parallel_for(static_cast<int64_t>(parts_.size()), [&](int64_t part) {
+      const auto index = static_cast<std::size_t>(part);
+      parts_[index].pack(w, packed + packed_start_[index]);
+    });
+  }
+  void run(const float* x, const float* packed, const ConvEpilogue& epilogue,
+           float* y) const override {
+    parallel_for(tasks_, [&](int64_t task) {
+      const auto part = static_cast<std::size_t>(
+          std::upper_bound(task_start_.begin(), task_start_.end(), task) - task_start_.begin() - 1);
+      parts_[part].run(task - task_start_[part], x, packed + packed_start_[part], epilogue, y);
+    });
+  }
+
+ private:
+  std::vector<Depthwise> parts_;
+  std::vector<int64_t> packed_start_;
+  std::vector<int64_t> task_start_;
+  int64_t packed_floats_ = 0;
+  int64_t tasks_ = 0;
+};
 
 // Taps are the rows of tiles here, positions their depth. A task computes the dw of a chunk of
 // strips over one slice of the positions, as [strip][tap][channel of the strip].
-class DepthwiseWeight {
+class DepthwiseWeight : public ConvProgram {
  public:
   explicit DepthwiseWeight(const ConvGeometry& g) : g_(g), strips_(g.in_channels) {
     const std::array<int64_t, 4> positions = {g.batch, g.out[0], g.out[1], g.out[2]};
@@ -219,10 +235,17 @@ class DepthwiseWeight {
         }
   }
 
+  void run(const float* x, const float* dy, const ConvEpilogue&, float* dw) const override {
+    Buffer<float> partial(static_cast<std::size_t>(partial_floats()));
+    parallel_for(tasks(), [&](int64_t task) { run_task(task, x, dy, partial.data()); });
+    parallel_for(sum_tasks(), [&](int64_t task) { sum(task, partial.data(), dw); });
+  }
+
+ private:
   int64_t tasks() const { return chunks_ * slices_; }
   int64_t partial_floats() const { return strips_.count() * slices_ * strip_floats(); }
 
-  void run(int64_t task, const float* x, const float* dy, float* partial) const {
+  void run_task(int64_t task, const float* x, const float* dy, float* partial) const {
     const int64_t slice = task % slices_;
     const int64_t first_strip = task / slices_ * chunk_strips_;
     const int64_t end_strip = std::min(strips_.count(), first_strip + chunk_strips_);
@@ -255,7 +278,6 @@ class DepthwiseWeight {
         dw[(strip.first + c) * tap_count(g_) + tap] = total[tap * strips_.width() + c];
   }
 
- private:
   int64_t strip_floats() const { return tap_count(g_) * strips_.width(); }
   int64_t brick_positions() const {
     return cut_.size()[0] * cut_.size()[1] * cut_.size()[2] * cut_.size()[3];
@@ -319,36 +341,20 @@ std::string depthwise_why_not(const ConvGeometry& g, Direction) {
                  " channels, where each group must be 1 → 1");
 }
 
-void depthwise_forward(const ConvGeometry& g, const float* x, const float* w, const float* bias,
-                       float* y) {
-  if (g.batch == 0) return;
+std::unique_ptr<ConvProgram> prepare_depthwise(const ConvGeometry& g, Direction direction) {
+  if (direction == Direction::backward_weight) return std::make_unique<DepthwiseWeight>(g);
   std::vector<Depthwise> parts;
-  parts.emplace_back(
-      g, g.in, g.out,
-      std::array<AxisLattice, kAxes>{forward_lattice(g, 0, 1), forward_lattice(g, 1, 1),
-                                     forward_lattice(g, 2, 1)});
-  run_all(parts, x, w, bias, y);
-}
-
-void depthwise_backward_input(const ConvGeometry& g, const float* dy, const float* w, float* dx) {
-  if (g.batch == 0) return;
-  std::vector<Depthwise> parts;
-  for (const AxisLattice& d : backward_lattices(g, 0, 1))
-    for (const AxisLattice& h : backward_lattices(g, 1, 1))
-      for (const AxisLattice& i : backward_lattices(g, 2, 1))
-        parts.emplace_back(g, g.out, g.in, std::array<AxisLattice, kAxes>{d, h, i});
-  run_all(parts, dy, w, nullptr, dx);
-}
-
-void depthwise_backward_weight(const ConvGeometry& g, const float* x, const float* dy, float* dw) {
-  if (g.batch == 0) {
-    std::fill_n(dw, weight_count(g), 0.0f);
-    return;
-  }
-  const DepthwiseWeight plan(g);
-  Buffer<float> partial(static_cast<std::size_t>(plan.partial_floats()));
-  parallel_for(plan.tasks(), [&](int64_t task) { plan.run(task, x, dy, partial.data()); });
-  parallel_for(plan.sum_tasks(), [&](int64_t task) { plan.sum(task, partial.data(), dw); });
+  if (direction == Direction::forward)
+    parts.emplace_back(
+        g, g.in, g.out,
+        std::array<AxisLattice, kAxes>{forward_lattice(g, 0, 1), forward_lattice(g, 1, 1),
+                                       forward_lattice(g, 2, 1)});
+  else
+    for (const AxisLattice& d : backward_lattices(g, 0, 1))
+      for (const AxisLattice& h : backward_lattices(g, 1, 1))
+        for (const AxisLattice& i : backward_lattices(g, 2, 1))
+          parts.emplace_back(g, g.out, g.in, std::array<AxisLattice, kAxes>{d, h, i});
+  return std::make_unique<DepthwiseCorrelations>(std::move(parts));
 }
 
 }  // namespace convkit::kernels

@@ -61,7 +61,8 @@ class Correlation {
   int64_t tasks() const { return cut_.bricks() * g_.groups * chunks_; }
 
   void pack(int64_t task, const float* w, float* packed) const;
-  void run(int64_t task, const float* x, const float* packed, const float* bias, float* y) const;
+  void run(int64_t task, const float* x, const float* packed, const ConvEpilogue& epilogue,
+           float* y) const;
 
  private:
   // One tap's weights of one block, for a range of k: where they lie in w and in the packed ones.
@@ -205,8 +206,8 @@ void Correlation::pack_cell(const Block& block, const PackCell& cell, const floa
   }
 }
 
-void Correlation::run(int64_t task, const float* x, const float* packed, const float* bias,
-                      float* y) const {
+void Correlation::run(int64_t task, const float* x, const float* packed,
+                      const ConvEpilogue& epilogue, float* y) const {
   const int64_t chunk = task % chunks_;
   const int64_t group = task / chunks_ % g_.groups;
   const Brick brick = cut_.brick(task / chunks_ / g_.groups);
@@ -227,12 +228,17 @@ void Correlation::run(int64_t task, const float* x, const float* packed, const f
     job.b_step = block.vectors * kernels_.lanes;
     job.b = packed + group * group_packed_ + block.packed;
     job.c = y + group * columns_ + block.first;
-    if (bias != nullptr) {
+    if (epilogue.bias != nullptr) {
       for (int64_t j = 0; j < job.b_step; ++j)
         padded_bias[j] =
-            j < block.count ? bias[group * columns_ + (block.first + j) % columns_] : 0.0f;
+            j < block.count ? epilogue.bias[group * columns_ + (block.first + j) % columns_] : 0.0f;
       job.bias = padded_bias;
     }
+    if (epilogue.residual != nullptr)
+      job.residual = epilogue.residual + group * columns_ + block.first;
+    job.clamps = epilogue.clamps();
+    job.low = epilogue.low;
+    job.high = epilogue.high;
     for (std::size_t t = 0; t < tables.size(); ++t) {
       job.columns = std::min(block.count, tables[t].fold * columns_ - block.first);
       if (job.columns <= 0) continue;
@@ -247,34 +253,86 @@ void Correlation::run(int64_t task, const float* x, const float* packed, const f
   }
 }
 
-// Packs the weights of all correlations, then runs all their tasks, each as one parallel_for.
-void run_all(const std::vector<Correlation>& parts, const float* x, const float* w,
-             const float* bias, float* y) {
-  std::vector<int64_t> packed_start = {0};
-  std::vector<int64_t> pack_end;
-  std::vector<int64_t> task_end;
-  int64_t pack_tasks = 0;
-  int64_t tasks = 0;
-  for (const Correlation& part : parts) {
-    packed_start.push_back(packed_start.back() + round_up(part.packed_floats(), 16));
-    pack_end.push_back(pack_tasks += part.pack_tasks());
-    task_end.push_back(tasks += part.tasks());
+// All correlations of a direction; packing and running are one parallel_for each.
+class DirectCorrelations : public ConvProgram {
+ public:
+  explicit DirectCorrelations(std::vector<Correlation> parts) : parts_(std::move(parts)) {
+    for (const Correlation& part : parts_) {
+      packed_start_.push_back(packed_floats_);
+      packed_floats_ += round_up(part.packed_floats(), 16);
+      pack_end_.push_back(pack_tasks() + part.pack_tasks());
+      task_end_.push_back(tasks() + part.tasks());
+    }
   }
-  const auto part_of = [](const std::vector<int64_t>& ends, int64_t task) {
+
+  int64_t packed_floats() const override { return packed_floats_; }
+
+  void pack(const float* w, float* packed) const override {
+    parallel_for(pack_tasks(), [&](int64_t task) {
+      const std::size_t part = part_of(pack_end_, task);
+      parts_[part].pack(task - (part > 0 ? pack_end_[part - 1] : 0), w,
+                        packed + packed_start_[part]);
+    });
+  }
+
+  void run(const float* x, const float* packed, const ConvEpilogue& epilogue,
+           float* y) const override {
+    parallel_for(tasks(), [&](int64_t task) {
+      const std::size_t part = part_of(task_end_, task);
+      parts_[part].run(task - (part > 0 ? task_end_[part - 1] : 0), x, packed + packed_start_[part],
+                       epilogue, y);
+    });
+  }
+
+ private:
+  int64_t pack_tasks() const { return pack_end_.empty() ? 0 : pack_end_.back(); }
+  int64_t tasks() const { return task_end_.empty() ? 0 : task_end_.back(); }
+  static std::size_t part_of(const std::vector<int64_t>& ends, int64_t task) {
     return static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), task) -
                                     ends.begin());
-  };
-  Buffer<float> packed(static_cast<std::size_t>(packed_start.back()));
-  parallel_for(pack_tasks, [&](int64_t task) {
-    const std::size_t part = part_of(pack_end, task);
-    parts[part].pack(task - (part > 0 ? pack_end[part - 1] : 0), w,
-                     packed.data() + packed_start[part]);
-  });
-  parallel_for(tasks, [&](int64_t task) {
-    const std::size_t part = part_of(task_end, task);
-    parts[part].run(task - (part > 0 ? task_end[part - 1] : 0), x,
-                    packed.data() + packed_start[part], bias, y);
-  });
+  }
+
+  std::vector<Correlation> parts_;
+  std::vector<int64_t> packed_start_;
+  std::vector<int64_t> pack_end_;
+  std::vector<int64_t> task_end_;
+  int64_t packed_floats_ = 0;
+};
+
+std::vector<Correlation> forward_parts(const ConvGeometry& g) {
+  const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
+  const Sides sides = {.in = g.in,
+                       .out = g.out,
+                       .in_channels = g.in_channels,
+                       .out_channels = g.out_channels,
+                       .weight_tap = g.group_in(),
+                       .weight_k = 1,
+                       .weight_column = taps * g.group_in()};
+  const int64_t fold = best_fold(g, Direction::forward, g.group_out(), tile_kernels().lanes);
+  std::vector<Correlation> parts;
+  parts.emplace_back(
+      g, sides,
+      std::array<AxisLattice, kAxes>{forward_lattice(g, 0, 1), forward_lattice(g, 1, 1),
+                                     forward_lattice(g, 2, fold)});
+  return parts;
+}
+
+std::vector<Correlation> backward_input_parts(const ConvGeometry& g) {
+  const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
+  const Sides sides = {.in = g.out,
+                       .out = g.in,
+                       .in_channels = g.out_channels,
+                       .out_channels = g.in_channels,
+                       .weight_tap = g.group_in(),
+                       .weight_k = taps * g.group_in(),
+                       .weight_column = 1};
+  const int64_t fold = best_fold(g, Direction::backward_input, g.group_in(), tile_kernels().lanes);
+  std::vector<Correlation> parts;
+  for (const AxisLattice& d : backward_lattices(g, 0, 1))
+    for (const AxisLattice& h : backward_lattices(g, 1, 1))
+      for (const AxisLattice& w_axis : backward_lattices(g, 2, fold))
+        parts.emplace_back(g, sides, std::array<AxisLattice, kAxes>{d, h, w_axis});
+  return parts;
 }
 
 }  // namespace
@@ -293,46 +351,11 @@ ConvGeometry collapse_axes(const ConvGeometry& g) {
 
 std::string direct_why_not(const ConvGeometry&, Direction) { return {}; }
 
-void direct_forward(const ConvGeometry& geometry, const float* x, const float* w, const float* bias,
-                    float* y) {
-  if (geometry.batch == 0) return;
+std::unique_ptr<ConvProgram> prepare_direct(const ConvGeometry& geometry, Direction direction) {
   const ConvGeometry g = collapse_axes(geometry);
-  const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
-  const Sides sides = {.in = g.in,
-                       .out = g.out,
-                       .in_channels = g.in_channels,
-                       .out_channels = g.out_channels,
-                       .weight_tap = g.group_in(),
-                       .weight_k = 1,
-                       .weight_column = taps * g.group_in()};
-  const int64_t fold = best_fold(g, Direction::forward, g.group_out(), tile_kernels().lanes);
-  std::vector<Correlation> parts;
-  parts.emplace_back(
-      g, sides,
-      std::array<AxisLattice, kAxes>{forward_lattice(g, 0, 1), forward_lattice(g, 1, 1),
-                                     forward_lattice(g, 2, fold)});
-  run_all(parts, x, w, bias, y);
-}
-
-void direct_backward_input(const ConvGeometry& geometry, const float* dy, const float* w,
-                           float* dx) {
-  if (geometry.batch == 0) return;
-  const ConvGeometry g = collapse_axes(geometry);
-  const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
-  const Sides sides = {.in = g.out,
-                       .out = g.in,
-                       .in_channels = g.out_channels,
-                       .out_channels = g.in_channels,
-                       .weight_tap = g.group_in(),
-                       .weight_k = taps * g.group_in(),
-                       .weight_column = 1};
-  const int64_t fold = best_fold(g, Direction::backward_input, g.group_in(), tile_kernels().lanes);
-  std::vector<Correlation> parts;
-  for (const AxisLattice& d : backward_lattices(g, 0, 1))
-    for (const AxisLattice& h : backward_lattices(g, 1, 1))
-      for (const AxisLattice& w_axis : backward_lattices(g, 2, fold))
-        parts.emplace_back(g, sides, std::array<AxisLattice, kAxes>{d, h, w_axis});
-  run_all(parts, dy, w, nullptr, dx);
+  if (direction == Direction::backward_weight) return prepare_direct_weight(g);
+  return std::make_unique<DirectCorrelations>(
+      direction == Direction::forward ? forward_parts(g) : backward_input_parts(g));
 }
 
 }  // namespace convkit::kernels

@@ -45,17 +45,23 @@ struct Block {
   Extents tap;
 };
 
-class WeightGradient {
+class WeightGradient : public ConvProgram {
  public:
   explicit WeightGradient(const ConvGeometry& g);
 
+  void run(const float* x, const float* dy, const ConvEpilogue&, float* dw) const override {
+    Buffer<float> partial(static_cast<std::size_t>(partial_floats()));
+    parallel_for(tasks(), [&](int64_t task) { run_task(task, x, dy, partial.data(), dw); });
+    parallel_for(sum_tasks(), [&](int64_t task) { sum(task, partial.data(), dw); });
+  }
+
+ private:
   int64_t tasks() const { return g_.groups * slices_ * block_chunks_ * row_chunks_; }
   int64_t partial_floats() const { return writes_dw_ ? 0 : g_.groups * slices_ * partial_size_; }
-  void run(int64_t task, const float* x, const float* dy, float* partial, float* dw) const;
+  void run_task(int64_t task, const float* x, const float* dy, float* partial, float* dw) const;
   int64_t sum_tasks() const { return writes_dw_ ? 0 : g_.groups * sum_chunks_; }
   void sum(int64_t task, const float* partial, float* dw) const;
 
- private:
   void plan_sides();
   void plan_cut();
   void plan_tasks();
@@ -281,8 +287,8 @@ void WeightGradient::pack_taps(const float* x, const Brick& brick, const Block& 
       }
 }
 
-void WeightGradient::run(int64_t task, const float* x, const float* dy, float* partial,
-                         float* dw) const {
+void WeightGradient::run_task(int64_t task, const float* x, const float* dy, float* partial,
+                              float* dw) const {
   const int64_t row_chunk = task % row_chunks_;
   const int64_t block_chunk = task / row_chunks_ % block_chunks_;
   const int64_t slice = task / row_chunks_ / block_chunks_ % slices_;
@@ -366,16 +372,8 @@ void WeightGradient::sum(int64_t task, const float* partial, float* dw) const {
 
 }  // namespace
 
-void direct_backward_weight(const ConvGeometry& geometry, const float* x, const float* dy,
-                            float* dw) {
-  if (geometry.batch == 0) {
-    std::fill_n(dw, weight_count(geometry), 0.0f);
-    return;
-  }
-  const WeightGradient plan(collapse_axes(geometry));
-  Buffer<float> partial(static_cast<std::size_t>(plan.partial_floats()));
-  parallel_for(plan.tasks(), [&](int64_t task) { plan.run(task, x, dy, partial.data(), dw); });
-  parallel_for(plan.sum_tasks(), [&](int64_t task) { plan.sum(task, partial.data(), dw); });
+std::unique_ptr<ConvProgram> prepare_direct_weight(const ConvGeometry& geometry) {
+  return std::make_unique<WeightGradient>(geometry);
 }
 
 }  // namespace convkit::kernels

@@ -124,6 +124,36 @@ void reference_backward_weight(const ConvGeometry& g, const T* x, const T* dy, T
   });
 }
 
+namespace {
+
+class Reference : public ConvProgram {
+ public:
+  Reference(const ConvGeometry& g, Direction direction) : g_(g), direction_(direction) {}
+  void run(const float* first, const float* second, const ConvEpilogue& epilogue,
+           float* out) const override {
+    if (direction_ == Direction::backward_input)
+      return reference_backward_input(g_, first, second, out);
+    if (direction_ == Direction::backward_weight)
+      return reference_backward_weight(g_, first, second, out);
+    std::vector<float> sums(static_cast<std::size_t>(output_count(g_)));
+    reference_forward(g_, first, second, epilogue.bias, sums.data());
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      const float sum = sums[i] + (epilogue.residual != nullptr ? epilogue.residual[i] : 0.0f);
+      out[i] = sum < epilogue.low ? epilogue.low : sum > epilogue.high ? epilogue.high : sum;
+    }
+  }
+
+ private:
+  ConvGeometry g_;
+  Direction direction_;
+};
+
+}  // namespace
+
+std::unique_ptr<ConvProgram> prepare_reference(const ConvGeometry& geometry, Direction direction) {
+  return std::make_unique<Reference>(geometry, direction);
+}
+
 #define CONVKIT_DEFINE_REFERENCE(T)                                                       \
   template void reference_forward(const ConvGeometry&, const T*, const T*, const T*, T*); \
   template void reference_backward_input(const ConvGeometry&, const T*, const T*, T*);    \

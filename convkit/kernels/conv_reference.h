@@ -1,7 +1,10 @@
 #pragma once
 
+#include <memory>
+
 #include "convkit/base/export.h"
 #include "convkit/kernels/conv_geometry.h"
+#include "convkit/kernels/conv_program.h"
 
 /// The oracle: the formulas of conv_geometry.h as loops, for float and double. Sums are taken in
 /// double. Never what runs where speed is wanted. Outputs are overwritten.
@@ -29,5 +32,8 @@ void reference_backward_weight(const ConvGeometry& geometry, const T* x, const T
 CONVKIT_DECLARE_REFERENCE(float)
 CONVKIT_DECLARE_REFERENCE(double)
 #undef CONVKIT_DECLARE_REFERENCE
+
+/// The row of conv_algorithm.h.
+std::unique_ptr<ConvProgram> prepare_reference(const ConvGeometry& geometry, Direction direction);
 
 }  // namespace convkit::kernels

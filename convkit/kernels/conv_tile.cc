@@ -73,6 +73,28 @@ enum class Product { broadcast, elementwise, elementwise_tail };
 #define CONVKIT_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+// What becomes of a finished tile before it is stored. Comparisons, not minima, keep NaN.
+template <int kRows, int kVectors>
+HWY_INLINE void ApplyEpilogue(const TileJob& job, Vector (&acc)[kRows][kVectors]) {
+  const Floats d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  if (job.residual != nullptr) CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+      const float* const from = job.residual + job.c_offset[r];
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
+          hn::Add(acc[r][v], LoadFirst(d, from + v * lanes, job.columns - v * lanes));
+    }
+  if (job.clamps) {
+    const Vector low = hn::Set(d, job.low);
+    const Vector high = hn::Set(d, job.high);
+    CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) {
+        const Vector raised = hn::IfThenElse(hn::Lt(acc[r][v], low), low, acc[r][v]);
+        acc[r][v] = hn::IfThenElse(hn::Gt(raised, high), high, raised);
+      }
+    }
+  }
+}
+
 template <int kRows, int kVectors, Product kProduct>
 void RunTile(const TileJob& job) {
   const Floats d;
@@ -127,6 +149,7 @@ void RunTile(const TileJob& job) {
       b += b_step;
     }
   }
+  if (job.residual != nullptr || job.clamps) ApplyEpilogue(job, acc);
   if (whole_columns) {
     CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
       float* HWY_RESTRICT const to = c + c_offset[r];

@@ -44,6 +44,11 @@ struct TileJob {
   int64_t columns = 0;
   const float* bias = nullptr;  ///< null: zeros
   bool accumulate = false;      ///< add to what c holds; then bias must be null
+  /// Added to the sum, at residual[c_offset[r] + j]; may be c. Null: zeros.
+  const float* residual = nullptr;
+  bool clamps = false;  ///< whether to limit what is stored to [low, high]
+  float low = 0.0f;
+  float high = 0.0f;
 };
 
 inline constexpr int kMaxTileRows = 14;

@@ -5,7 +5,7 @@
 #include <unordered_set>
 
 #include "convkit/autograd/record.h"
-#include "convkit/kernels/conv_algorithm.h"
+#include "convkit/kernels/conv_planner.h"
 #include "convkit/nn/functions.h"
 #include "convkit/ops/conv_geometry.h"
 #include "convkit/train/receptive_field.h"

@@ -1,4 +1,4 @@
-#include "convkit/kernels/conv_algorithm.h"
+#include "convkit/kernels/conv_planner.h"
 
 #include <gtest/gtest.h>
 
@@ -116,12 +116,44 @@ TEST(ConvAlgorithms, TakeAnEmptyBatch) {
   for (const ConvGeometry& empty : {g, depthwise})
     for (const ConvAlgorithm& row : conv_algorithms()) {
       if (!row.why_not(empty, Direction::forward).empty()) continue;
-      row.forward(empty, nullptr, nullptr, nullptr, nullptr);
-      row.backward_input(empty, nullptr, nullptr, nullptr);
+      for (const Direction direction : {Direction::forward, Direction::backward_input})
+        prepare(row, empty, direction)->pack_and_run(nullptr, nullptr, {}, nullptr);
       std::vector<float> dw(static_cast<std::size_t>(weight_count(empty)), NAN);
-      row.backward_weight(empty, nullptr, nullptr, dw.data());
+      prepare(row, empty, Direction::backward_weight)
+          ->pack_and_run(nullptr, nullptr, {}, dw.data());
       EXPECT_EQ(dw, std::vector<float>(dw.size(), 0.0f)) << row.name;
     }
+}
+
+// min(max(sum + bias + residual, low), high), with the residual in the output's own place too.
+TEST(ConvAlgorithms, AddTheResidualAndClampWhatTheyStore) {
+  const OnThreads alone(1);
+  std::mt19937 random(77);
+  for (int i = 0; i < 150; ++i) {
+    const ConvGeometry g = random_geometry(random);
+    const ConvData data(g, 78);
+    Exact want = exact(Direction::forward, data);
+    const std::vector<float> residual = random_floats(output_count(g), random);
+    for (std::size_t k = 0; k < residual.size(); ++k) {
+      const double sum = want.value[k] + static_cast<double>(residual[k]);
+      want.value[k] = std::clamp(sum, -0.5, 0.75);
+      want.magnitude[k] += std::fabs(static_cast<double>(residual[k]));
+    }
+    want.terms += 1.0;
+    for (const std::string& target : engine_targets()) {
+      const OnTarget limited(target);
+      for (const ConvAlgorithm& row : conv_algorithms()) {
+        if (!row.why_not(g, Direction::forward).empty()) continue;
+        std::vector<float> y = residual;
+        prepare(row, g, Direction::forward)
+            ->pack_and_run(
+                data.x.data(), data.w.data(),
+                {.bias = data.bias.data(), .residual = y.data(), .low = -0.5f, .high = 0.75f},
+                y.data());
+        EXPECT_EQ(difference(y, want), "") << row.name << " on " << target << ", " << to_string(g);
+      }
+    }
+  }
 }
 
 TEST(ConvAlgorithms, HaveTheReferenceAsTheLastRow) {

@@ -47,9 +47,11 @@ struct ConvData {
 /// Runs one direction of `row` on raw pointers, forward with the bias.
 inline void run(const ConvAlgorithm& row, Direction direction, const ConvGeometry& g,
                 const float* x, const float* w, const float* dy, const float* bias, float* to) {
-  if (direction == Direction::forward) row.forward(g, x, w, bias, to);
-  if (direction == Direction::backward_input) row.backward_input(g, dy, w, to);
-  if (direction == Direction::backward_weight) row.backward_weight(g, x, dy, to);
+  const bool forward = direction == Direction::forward;
+  kernels::prepare(row, g, direction)
+      ->pack_and_run(direction == Direction::backward_input ? dy : x,
+                     direction == Direction::backward_weight ? dy : w,
+                     {.bias = forward ? bias : nullptr}, to);
 }
 
 /// The result of one direction; NaN where nothing was written.

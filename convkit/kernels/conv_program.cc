@@ -1,0 +1,17 @@
+#include "convkit/kernels/conv_program.h"
+
+#include "convkit/base/memory.h"
+
+namespace convkit::kernels {
+
+void ConvProgram::pack(const float*, float*) const {}
+
+void ConvProgram::pack_and_run(const float* first, const float* second,
+                               const ConvEpilogue& epilogue, float* out) const {
+  if (packed_floats() == 0) return run(first, second, epilogue, out);
+  Buffer<float> packed(static_cast<std::size_t>(packed_floats()));
+  pack(second, packed.data());
+  run(first, packed.data(), epilogue, out);
+}
+
+}  // namespace convkit::kernels

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "convkit/base/export.h"
+#include "convkit/kernels/conv_geometry.h"
+
+/// A convolution made ready to run. What depends on the geometry alone is computed once, what
+/// depends on the weights once per set of weights, and only the rest at each run.
+namespace convkit::kernels {
+
+/// What becomes of a sum before it is stored:
+///
+///   out = min(max(sum + bias[channel] + residual, low), high)
+///
+/// which covers ReLU (low = 0) and ReLU6 (low = 0, high = 6). NaN stays NaN.
+struct ConvEpilogue {
+  const float* bias = nullptr;      ///< [out_channels]; null: zeros
+  const float* residual = nullptr;  ///< as the output, may be the output itself; null: zeros
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+
+  bool clamps() const {
+    return low != -std::numeric_limits<float>::infinity() ||
+           high != std::numeric_limits<float>::infinity();
+  }
+};
+
+/// One direction of one geometry, computed by one algorithm. Immutable, so that several threads may
+/// run it at once. Operands, in the memory layout of conv_geometry.h:
+///
+///   direction         first   second   out
+///   forward           x       w        y
+///   backward_input    dy      w        dx
+///   backward_weight   x       dy       dw
+class CONVKIT_API ConvProgram {
+ public:
+  ConvProgram() = default;
+  virtual ~ConvProgram() = default;
+  ConvProgram(const ConvProgram&) = delete;
+  ConvProgram& operator=(const ConvProgram&) = delete;
+
+  /// Floats of the second operand as this program reads it; 0: as it is.
+  virtual int64_t packed_floats() const { return 0; }
+  /// Turns the second operand into packed_floats() floats at `packed`, on several threads.
+  virtual void pack(const float* second, float* packed) const;
+  /// Overwrites all of `out`, on several threads. `second` is packed if packed_floats() > 0. The
+  /// epilogue belongs to forward; the gradients take an empty one.
+  virtual void run(const float* first, const float* second, const ConvEpilogue& epilogue,
+                   float* out) const = 0;
+
+  /// Packs into memory of its own, then runs.
+  void pack_and_run(const float* first, const float* second, const ConvEpilogue& epilogue,
+                    float* out) const;
+};
+
+}  // namespace convkit::kernels
