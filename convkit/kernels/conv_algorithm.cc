@@ -6,6 +6,7 @@
 #include "convkit/kernels/conv_depthwise.h"
 #include "convkit/kernels/conv_direct.h"
 #include "convkit/kernels/conv_reference.h"
+#include "convkit/kernels/conv_winograd.h"
 
 namespace convkit::kernels {
 namespace {
@@ -26,11 +27,27 @@ class EmptyBatch : public ConvProgram {
 constexpr ConvAlgorithm kAlgorithms[] = {
     {.name = "depthwise",
      .exact = true,
+     .error_growth = 1.0,
      .why_not = depthwise_why_not,
      .prepare = prepare_depthwise},
-    {.name = "direct", .exact = true, .why_not = direct_why_not, .prepare = prepare_direct},
+    {.name = "winograd4",
+     .exact = false,
+     .error_growth = 8.8,
+     .why_not = winograd4_why_not,
+     .prepare = prepare_winograd4},
+    {.name = "winograd2",
+     .exact = false,
+     .error_growth = 2.0,
+     .why_not = winograd2_why_not,
+     .prepare = prepare_winograd2},
+    {.name = "direct",
+     .exact = true,
+     .error_growth = 1.0,
+     .why_not = direct_why_not,
+     .prepare = prepare_direct},
     {.name = "reference",
      .exact = true,
+     .error_growth = 1.0,
      .why_not = [](const ConvGeometry&, Direction) { return std::string(); },
      .prepare = prepare_reference},
 };

@@ -19,6 +19,9 @@ struct ConvAlgorithm {
   /// FFT) add up transformed numbers: their rounding errors are larger, and a NaN or an infinity
   /// spreads to neighbours.
   bool exact;
+  /// How many times larger than those of a plain sum rounding errors are, in the root mean square,
+  /// where they are largest (derived in docs/design/convolution.md); 1 if exact.
+  double error_growth;
   /// Empty if this algorithm computes this direction of this geometry; otherwise why not, in words.
   std::string (*why_not)(const ConvGeometry& geometry, Direction direction);
   /// For valid geometries with batch ≥ 1 for which `why_not` is empty.

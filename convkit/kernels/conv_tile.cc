@@ -14,14 +14,12 @@
 #define HWY_TARGET_INCLUDE "convkit/kernels/conv_tile.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+//
+#include "convkit/kernels/conv_vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace convkit::kernels {
 namespace HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
-using Floats = hn::ScalableTag<float>;
-using Vector = hn::Vec<Floats>;
 
 // Tile heights that fill the registers: accumulators, one vector of b per column and a broadcast.
 #if HWY_TARGET == HWY_AVX3
@@ -38,42 +36,9 @@ constexpr int kRowsForOneVector = 6;
 constexpr int kRowsForTwoVectors = 6;
 #endif
 
-// Neither may touch memory beyond `count` floats: the next byte may belong to nobody.
-HWY_INLINE Vector LoadFirst(Floats d, const float* from, int64_t count) {
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  if (count >= lanes) return hn::LoadU(d, from);
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
-  return hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(std::max<int64_t>(count, 0))), d, from);
-#else
-  HWY_ALIGN float copy[HWY_MAX_BYTES / sizeof(float)] = {};
-  for (int64_t i = 0; i < count; ++i) copy[i] = from[i];
-  return hn::Load(d, copy);
-#endif
-}
-
-HWY_INLINE void StoreFirst(Vector value, Floats d, float* to, int64_t count) {
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  if (count >= lanes) return hn::StoreU(value, d, to);
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
-  hn::BlendedStore(value, hn::FirstN(d, static_cast<size_t>(std::max<int64_t>(count, 0))), d, to);
-#else
-  HWY_ALIGN float copy[HWY_MAX_BYTES / sizeof(float)];
-  hn::Store(value, d, copy);
-  for (int64_t i = 0; i < count; ++i) to[i] = copy[i];
-#endif
-}
-
 enum class Product { broadcast, elementwise, elementwise_tail };
 
-// Loops over a tile must vanish, or its sums would live in memory. The compilers leave loops of 14
-// as they are unless told otherwise.
-#if HWY_COMPILER_CLANG
-#define CONVKIT_UNROLL _Pragma("unroll")
-#else
-#define CONVKIT_UNROLL _Pragma("GCC unroll 16")
-#endif
-
-// What becomes of a finished tile before it is stored. Comparisons, not minima, keep NaN.
+// What becomes of a finished tile before it is stored.
 template <int kRows, int kVectors>
 HWY_INLINE void ApplyEpilogue(const TileJob& job, Vector (&acc)[kRows][kVectors]) {
   const Floats d;
@@ -83,16 +48,10 @@ HWY_INLINE void ApplyEpilogue(const TileJob& job, Vector (&acc)[kRows][kVectors]
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
           hn::Add(acc[r][v], LoadFirst(d, from + v * lanes, job.columns - v * lanes));
     }
-  if (job.clamps) {
-    const Vector low = hn::Set(d, job.low);
-    const Vector high = hn::Set(d, job.high);
-    CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
-      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) {
-        const Vector raised = hn::IfThenElse(hn::Lt(acc[r][v], low), low, acc[r][v]);
-        acc[r][v] = hn::IfThenElse(hn::Gt(raised, high), high, raised);
-      }
+  if (job.clamps) CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
+          Clamp(d, acc[r][v], job.low, job.high);
     }
-  }
 }
 
 template <int kRows, int kVectors, Product kProduct>

@@ -103,15 +103,21 @@ inline Exact exact(Direction direction, const ConvData& data) {
 /// Empty if `got` is within rounding of `want`, else the worst element in words. A float sum of n
 /// products is off by at most n·u·Σ|a·b|, u = 2^-24 (Higham, Accuracy and Stability, eq. 3.5, with
 /// a rounding to spare for the final one); roundings that do not conspire give √n instead of n, of
-/// which 8 times is far beyond chance. The smaller of the two is allowed.
-inline std::string difference(const std::vector<float>& got, const Exact& want) {
+/// which 8 times is far beyond chance. The smaller of the two is allowed. Where transformed numbers
+/// are added up, `growth` > 1 times as much is allowed, of the largest Σ|a·b| there is: a result
+/// shares the errors of its neighbours.
+inline std::string difference(const std::vector<float>& got, const Exact& want,
+                              double growth = 1.0) {
   const double factor =
-      std::ldexp(1.0, -24) * std::min(want.terms + 2.0, 8.0 * std::sqrt(want.terms) + 2.0);
+      std::ldexp(1.0, -24) * growth * std::min(want.terms + 2.0, 8.0 * std::sqrt(want.terms) + 2.0);
+  const double largest = growth > 1.0 && !want.magnitude.empty()
+                             ? *std::max_element(want.magnitude.begin(), want.magnitude.end())
+                             : 0.0;
   double worst = 1.0;
   std::string text;
   for (std::size_t i = 0; i < got.size(); ++i) {
     const double error = std::fabs(static_cast<double>(got[i]) - want.value[i]);
-    const double allowed = factor * want.magnitude[i];
+    const double allowed = factor * std::max(largest, want.magnitude[i]);
     if (error <= allowed * worst) continue;  // false for NaN
     worst = allowed > 0.0 ? error / allowed : INFINITY;
     text = "element " + std::to_string(i) + " is " + std::to_string(got[i]) + ", should be " +

@@ -1,0 +1,377 @@
+#include "convkit/kernels/conv_winograd.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <vector>
+
+#include "convkit/base/checked.h"
+#include "convkit/base/error.h"
+#include "convkit/base/memory.h"
+#include "convkit/base/thread_pool.h"
+#include "convkit/kernels/conv_tile.h"
+#include "convkit/kernels/winograd_transform.h"
+
+namespace convkit::kernels {
+namespace {
+
+// Tasks that keep many threads busy with some left to balance.
+constexpr int64_t kFewestTasks = 12;
+// Channels whose products a task keeps until it transforms them back.
+constexpr int64_t kMostChunk = 64;
+// Floats that a block of tiles takes in the transformed domain, inputs and products together: a
+// quarter of a second-level cache. The rest of it is for the weights, if they fit (kNearWeights);
+// if not, a block has more tiles, so that each weight that comes from afar is used more often.
+constexpr int64_t kBlockFloats = 64 * 1024;
+constexpr int64_t kNearWeights = 192 * 1024;
+constexpr int64_t kTilesPerTransform = 4;
+
+// Forward and backward-input are one correlation with other names: of x with w, of dy with the
+// flipped w whose channels change sides.
+class WinogradCorrelation : public ConvProgram {
+ public:
+  WinogradCorrelation(const ConvGeometry& g, Direction direction, WinogradVariant variant)
+      : batch_(g.batch),
+        flip_(direction == Direction::backward_input),
+        transforms_(winograd_kernels(variant)),
+        tiles_(tile_kernels()) {
+    in_ = flip_ ? g.out : g.in;
+    out_ = flip_ ? g.in : g.out;
+    for (int axis = 0; axis < kAxes; ++axis)
+      pad_[axis] = flip_ ? g.kernel[axis] - 1 - g.pad_lo[axis] : g.pad_lo[axis];
+    in_channels_ = flip_ ? g.out_channels : g.in_channels;
+    out_channels_ = flip_ ? g.in_channels : g.out_channels;
+    taps_d_ = g.kernel[0];
+    taps_ = g.kernel[0] * g.kernel[1] * g.kernel[2];
+    plan();
+  }
+
+  int64_t packed_floats() const override { return columns_ * points() * taps_d_ * in_channels_; }
+  void pack(const float* w, float* packed) const override;
+  void run(const float* x, const float* packed, const ConvEpilogue& epilogue,
+           float* y) const override {
+    if (ranges_ * blocks_ >= kFewestTasks)
+      run_blocks(x, packed, epilogue, y);
+    else
+      run_phases(x, packed, epilogue, y);
+  }
+
+ private:
+  // A tile by its place: picture, then row and column of tiles.
+  struct Place {
+    int64_t n, h, w;
+  };
+  // A block's rows as the micro-kernel wants them.
+  struct Rows {
+    std::vector<const float*> input;
+    std::vector<int64_t> output;
+  };
+
+  void plan();
+  int64_t points() const { return transforms_.tile.points(); }
+  int64_t block_tiles(int64_t block) const {
+    return std::min(tiles_per_block_, total_tiles_ - block * tiles_per_block_);
+  }
+  int64_t slice_floats() const { return points() * tiles_per_block_ * pitch_; }
+  Place place(int64_t tile) const {
+    return {tile / (tiles_h_ * tiles_w_), tile / tiles_w_ % tiles_h_, tile % tiles_w_};
+  }
+  // Depths of the input that outputs at depth `d` read.
+  int64_t first_depth(int64_t d) const { return std::max<int64_t>(0, d - pad_[0]); }
+  int64_t end_depth(int64_t d) const { return std::min(in_[0], d - pad_[0] + taps_d_); }
+
+  void transform_tile(const float* x, int64_t tile, int64_t depth, float* to) const;
+  void multiply_column(const float* store, int64_t ring, int64_t d, int64_t column, Rows& rows,
+                       const float* packed, float* products, int64_t products_pitch) const;
+  void store_tiles(int64_t block, int64_t d, int64_t first_channel, int64_t channels,
+                   const float* products, int64_t products_pitch, const ConvEpilogue& epilogue,
+                   float* y) const;
+  void multiply_and_store(int64_t block, const float* store, int64_t ring, int64_t d,
+                          int64_t first_column, int64_t end_column, const float* packed,
+                          float* products, const ConvEpilogue& epilogue, float* y) const;
+  void run_blocks(const float* x, const float* packed, const ConvEpilogue& epilogue,
+                  float* y) const;
+  void run_phases(const float* x, const float* packed, const ConvEpilogue& epilogue,
+                  float* y) const;
+
+  int64_t batch_;
+  bool flip_;
+  const WinogradKernels& transforms_;
+  const TileKernels& tiles_;
+  Extents in_, out_, pad_;
+  int64_t in_channels_ = 0;
+  int64_t out_channels_ = 0;
+  int64_t taps_d_ = 1;
+  int64_t taps_ = 1;
+  int64_t pitch_ = 0;          // floats from tile to tile in the transformed input
+  int64_t width_ = 0;          // columns of the micro-kernel
+  int64_t column_blocks_ = 0;  // blocks of `width_` output channels
+  int64_t columns_ = 0;        // their channels, padding included
+  int64_t chunk_ = 1;          // column blocks multiplied before they are transformed back
+  int64_t tiles_h_ = 0;
+  int64_t tiles_w_ = 0;
+  int64_t total_tiles_ = 0;  // of one depth, over the batch
+  int64_t tiles_per_block_ = 0;
+  int64_t blocks_ = 0;
+  int64_t range_ = 1;  // depths of one task
+  int64_t ranges_ = 1;
+  Buffer<float> zeros_;
+};
+
+void WinogradCorrelation::plan() {
+  const WinogradTile& tile = transforms_.tile;
+  width_ = kMaxTileVectors * tiles_.lanes;
+  column_blocks_ = ceil_div(out_channels_, width_);
+  columns_ = column_blocks_ * width_;
+  pitch_ = round_up(in_channels_, tiles_.lanes);
+  // Tiles a multiple of 512 bytes apart would share few sets of the first-level cache.
+  if (pitch_ * 4 % 512 == 0) pitch_ += 16;
+  tiles_h_ = ceil_div(out_[1], tile.out_h);
+  tiles_w_ = ceil_div(out_[2], tile.out_w);
+  total_tiles_ = batch_ * tiles_h_ * tiles_w_;
+  const int64_t height = tiles_.max_rows[kMaxTileVectors];
+  const int64_t per_tile = points() * (pitch_ + std::min(columns_, kMostChunk));
+  const bool near = points() * taps_d_ * in_channels_ * columns_ <= kNearWeights;
+  const char* e = std::getenv("WT");
+  tiles_per_block_ =
+      e ? std::atoi(e)
+        : std::max((near ? 1 : 28 / height) * height, kBlockFloats / per_tile / height * height);
+  blocks_ = ceil_div(total_tiles_, tiles_per_block_);
+  tiles_per_block_ = ceil_div(total_tiles_, blocks_);
+  range_ = out_[0];
+  ranges_ = 1;
+  while (range_ > 4 * taps_d_ && ranges_ * blocks_ < kFewestTasks) {
+    range_ = ceil_div(range_, 2);
+    ranges_ = ceil_div(out_[0], range_);
+  }
+  chunk_ = std::clamp<int64_t>(kMostChunk / width_, 1, column_blocks_);
+  zeros_ = Buffer<float>(static_cast<std::size_t>(pitch_));
+  std::fill_n(zeros_.data(), pitch_, 0.0f);
+}
+
+// Packed weights: [block of columns][point][tap along D][input channel][column].
+void WinogradCorrelation::pack(const float* w, float* packed) const {
+  const int64_t flat = taps_ / taps_d_;
+  const int64_t lanes = tiles_.lanes;
+  const int64_t panel = taps_d_ * in_channels_ * width_;
+  // The channel that lies side by side in w is the input's in forward, the output's in backward.
+  const int64_t inner = flip_ ? out_channels_ : in_channels_;
+  const int64_t outer = flip_ ? in_channels_ : out_channels_;
+  const int64_t inner_step = ceil_div(inner, flip_ ? width_ : lanes);
+  const int64_t outer_step = ceil_div(outer, flip_ ? lanes : width_);
+  parallel_for(inner_step * outer_step, [&](int64_t task) {
+    const int64_t first_outer = task / inner_step * (flip_ ? lanes : width_);
+    const int64_t end_outer = std::min(outer, first_outer + (flip_ ? lanes : width_));
+    const int64_t first_inner = task % inner_step * (flip_ ? width_ : lanes);
+    const int64_t end_inner = std::min(inner, first_inner + (flip_ ? width_ : lanes));
+    Buffer<float> turned(static_cast<std::size_t>(points() * width_ * lanes));
+    for (int64_t kd = 0; kd < taps_d_; ++kd) {
+      const int64_t from_kd = flip_ ? taps_d_ - 1 - kd : kd;
+      const auto weights = [&](int64_t o, int64_t i) {
+        return w + (o * taps_ + from_kd * flat) * inner + i;
+      };
+      if (flip_) {
+        for (int64_t o = first_outer; o < end_outer; ++o)
+          for (int64_t v = first_inner; v < first_inner + width_; v += lanes) {
+            float* const to = packed + first_inner / width_ * points() * panel +
+                              (kd * in_channels_ + o) * width_ + (v - first_inner);
+            if (v < end_inner)
+              transforms_.weight(weights(o, v), inner, end_inner - v, true, to, panel);
+            else
+              for (int64_t p = 0; p < points(); ++p) std::fill_n(to + p * panel, lanes, 0.0f);
+          }
+        continue;
+      }
+      // [point][output][input], then turned.
+      for (int64_t o = first_outer; o < end_outer; ++o)
+        transforms_.weight(weights(o, first_inner), inner, end_inner - first_inner, false,
+                           turned.data() + (o - first_outer) * lanes, width_ * lanes);
+      for (int64_t p = 0; p < points(); ++p) {
+        float* const to = packed + (first_outer / width_ * points() + p) * panel +
+                          (kd * in_channels_ + first_inner) * width_;
+        if (end_outer - first_outer < width_)
+          std::fill_n(to, (end_inner - first_inner) * width_, 0.0f);
+        tiles_.transpose(turned.data() + p * width_ * lanes, lanes, end_outer - first_outer,
+                         end_inner - first_inner, to, width_);
+      }
+    }
+  });
+}
+
+// All points of one tile at one depth of the input.
+void WinogradCorrelation::transform_tile(const float* x, int64_t tile, int64_t depth,
+                                         float* to) const {
+  const WinogradTile& shape = transforms_.tile;
+  const Place at = place(tile);
+  const float* pixels[36];
+  const int64_t top = at.h * shape.out_h - pad_[1];
+  const int64_t left = at.w * shape.out_w - pad_[2];
+  const float* const plane = x + (at.n * in_[0] + depth) * in_[1] * in_[2] * in_channels_;
+  for (int i = 0; i < shape.in_h(); ++i)
+    for (int j = 0; j < shape.in_w(); ++j) {
+      const int64_t h = top + i;
+      const int64_t w = left + j;
+      const bool inside = h >= 0 && h < in_[1] && w >= 0 && w < in_[2];
+      pixels[i * shape.in_w() + j] =
+          inside ? plane + (h * in_[2] + w) * in_channels_ : zeros_.data();
+    }
+  transforms_.input(pixels, in_channels_, to, tiles_per_block_ * pitch_);
+}
+
+// products[point][tile][column] of one block of columns.
+void WinogradCorrelation::multiply_column(const float* store, int64_t ring, int64_t d,
+                                          int64_t column, Rows& rows, const float* packed,
+                                          float* products, int64_t products_pitch) const {
+  const int64_t panel = taps_d_ * in_channels_ * width_;
+  const auto count = static_cast<int64_t>(rows.input.size());
+  const int64_t tiles = ceil_div(count, tiles_.max_rows[kMaxTileVectors]);
+  TileSegment segments[16];
+  TileJob job;
+  for (int64_t depth = first_depth(d); depth < end_depth(d); ++depth)
+    segments[job.segment_count++] = {depth % ring * slice_floats(),
+                                     (depth - d + pad_[0]) * in_channels_ * width_};
+  (void)store;
+  job.segments = segments;
+  job.depth = in_channels_;
+  job.b_step = width_;
+  job.columns = width_;
+  for (int64_t p = 0; p < points(); ++p) {
+    job.a_start = p * tiles_per_block_ * pitch_;
+    job.b = packed + (column * points() + p) * panel;
+    job.c = products + p * tiles_per_block_ * products_pitch;
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t begin = count * tile / tiles;
+      const int64_t end = count * (tile + 1) / tiles;
+      job.rows = rows.input.data() + begin;
+      job.c_offset = rows.output.data() + begin;
+      tiles_.run[kMaxTileVectors][end - begin](job);
+    }
+  }
+}
+
+void WinogradCorrelation::store_tiles(int64_t block, int64_t d, int64_t first_channel,
+                                      int64_t channels, const float* products,
+                                      int64_t products_pitch, const ConvEpilogue& epilogue,
+                                      float* y) const {
+  const WinogradTile& shape = transforms_.tile;
+  const WinogradEpilogue last = {
+      .bias = epilogue.bias != nullptr ? epilogue.bias + first_channel : nullptr,
+      .residual = epilogue.residual,
+      .clamps = epilogue.clamps(),
+      .low = epilogue.low,
+      .high = epilogue.high};
+  for (int64_t i = 0; i < block_tiles(block); ++i) {
+    const Place at = place(block * tiles_per_block_ + i);
+    const int64_t top = at.h * shape.out_h;
+    const int64_t left = at.w * shape.out_w;
+    const int64_t line = ((at.n * out_[0] + d) * out_[1] + top) * out_[2] + left;
+    const WinogradOutput to = {
+        .offset = line * out_channels_ + first_channel,
+        .row_step = out_[2] * out_channels_,
+        .pixel_step = out_channels_,
+        .rows = static_cast<int>(std::min<int64_t>(shape.out_h, out_[1] - top)),
+        .columns = static_cast<int>(std::min<int64_t>(shape.out_w, out_[2] - left))};
+    transforms_.output(products + i * products_pitch, tiles_per_block_ * products_pitch, channels,
+                       last, to, y);
+  }
+}
+
+void WinogradCorrelation::multiply_and_store(int64_t block, const float* store, int64_t ring,
+                                             int64_t d, int64_t first_column, int64_t end_column,
+                                             const float* packed, float* products,
+                                             const ConvEpilogue& epilogue, float* y) const {
+  Rows rows;
+  for (int64_t i = 0; i < block_tiles(block); ++i) {
+    rows.input.push_back(store + i * pitch_);
+    rows.output.push_back(i * chunk_ * width_);
+  }
+  for (int64_t first = first_column; first < end_column; first += chunk_) {
+    const int64_t end = std::min(end_column, first + chunk_);
+    for (int64_t column = first; column < end; ++column)
+      multiply_column(store, ring, d, column, rows, packed, products + (column - first) * width_,
+                      chunk_ * width_);
+    store_tiles(block, d, first * width_, std::min(out_channels_, end * width_) - first * width_,
+                products, chunk_ * width_, epilogue, y);
+  }
+}
+
+// One task does everything for a block of tiles and a range of depths; what the taps along D share
+// stays in a ring of slices.
+void WinogradCorrelation::run_blocks(const float* x, const float* packed,
+                                     const ConvEpilogue& epilogue, float* y) const {
+  const int64_t ring = std::min(taps_d_, in_[0]);
+  parallel_for(blocks_ * ranges_, [&](int64_t task) {
+    const int64_t block = task / ranges_;
+    const int64_t first = task % ranges_ * range_;
+    const int64_t end = std::min(out_[0], first + range_);
+    Buffer<float> store(static_cast<std::size_t>(ring * slice_floats()));
+    Buffer<float> products(static_cast<std::size_t>(points() * tiles_per_block_ * chunk_ * width_));
+    int64_t next = first_depth(first);
+    for (int64_t d = first; d < end; ++d) {
+      for (next = std::max(next, first_depth(d)); next < end_depth(d); ++next)
+        for (int64_t i = 0; i < block_tiles(block); ++i)
+          transform_tile(x, block * tiles_per_block_ + i, next,
+                         store.data() + next % ring * slice_floats() + i * pitch_);
+      multiply_and_store(block, store.data(), ring, d, 0, column_blocks_, packed, products.data(),
+                         epilogue, y);
+    }
+  });
+}
+
+// Few blocks of tiles: all threads transform, then share out the columns.
+void WinogradCorrelation::run_phases(const float* x, const float* packed,
+                                     const ConvEpilogue& epilogue, float* y) const {
+  Buffer<float> store(static_cast<std::size_t>(blocks_ * in_[0] * slice_floats()));
+  const int64_t parts = ceil_div(tiles_per_block_, kTilesPerTransform);
+  parallel_for(blocks_ * in_[0] * parts, [&](int64_t task) {
+    const int64_t slice = task / parts;
+    const int64_t block = slice / in_[0];
+    const int64_t first = task % parts * kTilesPerTransform;
+    for (int64_t i = first; i < std::min(block_tiles(block), first + kTilesPerTransform); ++i)
+      transform_tile(x, block * tiles_per_block_ + i, slice % in_[0],
+                     store.data() + slice * slice_floats() + i * pitch_);
+  });
+  parallel_for(blocks_ * out_[0] * column_blocks_, [&](int64_t task) {
+    const int64_t column = task / (blocks_ * out_[0]);
+    const int64_t slice = task % (blocks_ * out_[0]);
+    const int64_t block = slice / out_[0];
+    Buffer<float> products(static_cast<std::size_t>(points() * tiles_per_block_ * chunk_ * width_));
+    multiply_and_store(block, store.data() + block * in_[0] * slice_floats(), in_[0],
+                       slice % out_[0], column, column + 1, packed, products.data(), epilogue, y);
+  });
+}
+
+std::string why_not(const ConvGeometry& g, bool along_h) {
+  for (int axis = 0; axis < kAxes; ++axis)
+    if (g.stride[axis] != 1 || g.dilation[axis] != 1)
+      return "not Winograd: it needs stride and dilation 1";
+  if (g.groups != 1) return message("not Winograd: ", g.groups, " groups, where it takes one");
+  if (g.kernel[2] != 3 || (g.kernel[1] != 3 && (along_h || g.kernel[1] != 1)))
+    return message("not Winograd: a kernel of ", g.kernel[1], "×", g.kernel[2],
+                   " along H and W, where it takes 3×3", along_h ? "" : " or 1×3");
+  if (g.kernel[0] > 16)
+    return message("not Winograd: ", g.kernel[0], " taps along D, where it takes up to 16");
+  return {};
+}
+
+}  // namespace
+
+std::string winograd4_why_not(const ConvGeometry& g, Direction direction) {
+  return direction == Direction::backward_weight ? "not Winograd: backward-weight"
+                                                 : why_not(g, false);
+}
+std::string winograd2_why_not(const ConvGeometry& g, Direction direction) {
+  return direction == Direction::backward_weight ? "not Winograd: backward-weight"
+                                                 : why_not(g, true);
+}
+
+std::unique_ptr<ConvProgram> prepare_winograd4(const ConvGeometry& g, Direction direction) {
+  return std::make_unique<WinogradCorrelation>(
+      g, direction, g.kernel[1] == 3 ? WinogradVariant::f4x4 : WinogradVariant::f4);
+}
+
+std::unique_ptr<ConvProgram> prepare_winograd2(const ConvGeometry& g, Direction direction) {
+  return std::make_unique<WinogradCorrelation>(g, direction, WinogradVariant::f2x2);
+}
+
+}  // namespace convkit::kernels

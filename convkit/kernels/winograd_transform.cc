@@ -1,0 +1,274 @@
+#include "convkit/kernels/winograd_transform.h"
+
+#include <cstddef>
+
+#define HWY_DISABLED_TARGETS \
+  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "convkit/kernels/winograd_transform.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+//
+#include "convkit/kernels/conv_vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace convkit::kernels {
+namespace HWY_NAMESPACE {
+
+// One axis of each transform.
+
+HWY_INLINE Vector Times(float factor, Vector v) { return hn::Mul(hn::Set(Floats(), factor), v); }
+HWY_INLINE Vector PlusTimes(Vector sum, float factor, Vector v) {
+  return hn::MulAdd(hn::Set(Floats(), factor), v, sum);
+}
+
+// An axis that is not transformed.
+struct Whole {
+  static constexpr int kIn = 1, kOut = 1, kTaps = 1;
+  static HWY_INLINE void Input(const Vector (&x)[1], Vector (&v)[1]) { v[0] = x[0]; }
+  static HWY_INLINE void Output(const Vector (&m)[1], Vector (&y)[1]) { y[0] = m[0]; }
+  static HWY_INLINE void Weight(const Vector (&w)[1], Vector (&u)[1]) { u[0] = w[0]; }
+  static HWY_INLINE void Slope(const Vector (&dy)[1], Vector (&v)[1]) { v[0] = dy[0]; }
+  static HWY_INLINE void Gradient(const Vector (&m)[1], Vector (&dw)[1]) { dw[0] = m[0]; }
+};
+
+// F(2, 3) at the points 0, 1, −1, ∞.
+struct Two {
+  static constexpr int kIn = 4, kOut = 2, kTaps = 3;
+  static HWY_INLINE void Input(const Vector (&x)[4], Vector (&v)[4]) {
+    v[0] = hn::Sub(x[2], x[0]);
+    v[1] = hn::Add(x[2], x[1]);
+    v[2] = hn::Sub(x[2], x[1]);
+    v[3] = hn::Sub(x[3], x[1]);
+  }
+  static HWY_INLINE void Output(const Vector (&m)[4], Vector (&y)[2]) {
+    y[0] = hn::Add(m[0], hn::Add(m[1], m[2]));
+    y[1] = hn::Add(hn::Sub(m[1], m[2]), m[3]);
+  }
+  static HWY_INLINE void Weight(const Vector (&w)[3], Vector (&u)[4]) {
+    const Vector even = Times(0.5f, hn::Add(w[0], w[2]));
+    u[0] = hn::Neg(w[0]);
+    u[1] = PlusTimes(even, 0.5f, w[1]);
+    u[2] = PlusTimes(even, -0.5f, w[1]);
+    u[3] = w[2];
+  }
+  static HWY_INLINE void Slope(const Vector (&dy)[2], Vector (&v)[4]) {
+    v[0] = hn::Neg(dy[0]);
+    v[1] = Times(0.5f, hn::Add(dy[0], dy[1]));
+    v[2] = Times(0.5f, hn::Sub(dy[0], dy[1]));
+    v[3] = dy[1];
+  }
+  static HWY_INLINE void Gradient(const Vector (&m)[4], Vector (&dw)[3]) {
+    const Vector even = hn::Add(m[1], m[2]);
+    dw[0] = hn::Add(m[0], even);
+    dw[1] = hn::Sub(m[1], m[2]);
+    dw[2] = hn::Add(even, m[3]);
+  }
+};
+
+// F(4, 3) at the points 0, a, −a, b, −b, ∞. With N(t) = t (t² − a²) (t² − b²), row p of Bᵀ holds
+// the coefficients of N(t) / (t − p), row p of G the powers of p over N'(p).
+struct Four {
+  static constexpr int kIn = 6, kOut = 4, kTaps = 3;
+  static constexpr float kA = 0.75f, kB = 1.5f;
+  static constexpr float kA2 = kA * kA, kB2 = kB * kB;
+  static constexpr float kSum = kA2 + kB2, kProduct = kA2 * kB2;
+  static constexpr double kScaleA = 1.0 / (2.0 * kA2 * (kA2 - kB2));  // 1 / N'(±a)
+  static constexpr double kScaleB = 1.0 / (2.0 * kB2 * (kB2 - kA2));
+  static constexpr double kScale0 = 1.0 / kProduct;
+
+  static HWY_INLINE void Input(const Vector (&x)[6], Vector (&v)[6]) {
+    v[0] = PlusTimes(PlusTimes(x[4], -kSum, x[2]), kProduct, x[0]);
+    const Vector even_a = PlusTimes(x[4], -kB2, x[2]);
+    const Vector odd_a = PlusTimes(x[3], -kB2, x[1]);
+    v[1] = PlusTimes(even_a, kA, odd_a);
+    v[2] = PlusTimes(even_a, -kA, odd_a);
+    const Vector even_b = PlusTimes(x[4], -kA2, x[2]);
+    const Vector odd_b = PlusTimes(x[3], -kA2, x[1]);
+    v[3] = PlusTimes(even_b, kB, odd_b);
+    v[4] = PlusTimes(even_b, -kB, odd_b);
+    v[5] = PlusTimes(PlusTimes(x[5], -kSum, x[3]), kProduct, x[1]);
+  }
+  static HWY_INLINE void Output(const Vector (&m)[6], Vector (&y)[4]) {
+    const Vector even_a = hn::Add(m[1], m[2]);
+    const Vector odd_a = hn::Sub(m[1], m[2]);
+    const Vector even_b = hn::Add(m[3], m[4]);
+    const Vector odd_b = hn::Sub(m[3], m[4]);
+    y[0] = hn::Add(m[0], hn::Add(even_a, even_b));
+    y[1] = PlusTimes(Times(kA, odd_a), kB, odd_b);
+    y[2] = PlusTimes(Times(kA2, even_a), kB2, even_b);
+    y[3] = PlusTimes(PlusTimes(m[5], kA * kA2, odd_a), kB * kB2, odd_b);
+  }
+  static HWY_INLINE void Weight(const Vector (&w)[3], Vector (&u)[6]) {
+    u[0] = Times(kScale0, w[0]);
+    Pair(kScaleA, hn::MulAdd(hn::Set(Floats(), kA2), w[2], w[0]), Times(kA, w[1]), u[1], u[2]);
+    Pair(kScaleB, hn::MulAdd(hn::Set(Floats(), kB2), w[2], w[0]), Times(kB, w[1]), u[3], u[4]);
+    u[5] = w[2];
+  }
+  static HWY_INLINE void Slope(const Vector (&dy)[4], Vector (&v)[6]) {
+    v[0] = Times(kScale0, dy[0]);
+    Pair(kScaleA, PlusTimes(dy[0], kA2, dy[2]), Times(kA, PlusTimes(dy[1], kA2, dy[3])), v[1],
+         v[2]);
+    Pair(kScaleB, PlusTimes(dy[0], kB2, dy[2]), Times(kB, PlusTimes(dy[1], kB2, dy[3])), v[3],
+         v[4]);
+    v[5] = dy[3];
+  }
+  static HWY_INLINE void Gradient(const Vector (&m)[6], Vector (&dw)[3]) {
+    const Vector even_a = hn::Add(m[1], m[2]);
+    const Vector even_b = hn::Add(m[3], m[4]);
+    dw[0] = hn::Add(m[0], hn::Add(even_a, even_b));
+    dw[1] = PlusTimes(Times(kA, hn::Sub(m[1], m[2])), kB, hn::Sub(m[3], m[4]));
+    dw[2] = PlusTimes(PlusTimes(m[5], kA2, even_a), kB2, even_b);
+  }
+
+ private:
+  static HWY_INLINE void Pair(double scale, Vector even, Vector odd, Vector& plus, Vector& minus) {
+    const Vector factor = hn::Set(Floats(), static_cast<float>(scale));
+    plus = hn::Mul(factor, hn::Add(even, odd));
+    minus = hn::Mul(factor, hn::Sub(even, odd));
+  }
+};
+
+// Applies `along_h` to the columns, then `along_w` to the rows of a matrix of vectors; load(i, j)
+// gives an element, store(i, j, v) takes one. What lies between stays in the first-level cache: it
+// is more than the registers hold.
+template <int kFromH, int kFromW, int kToH, int kToW, class Load, class AlongH, class AlongW,
+          class Store>
+HWY_INLINE void Transform(Load&& load, AlongH&& along_h, AlongW&& along_w, Store&& store) {
+  const Floats d;
+  constexpr size_t kMost = HWY_MAX_BYTES / sizeof(float);
+  HWY_ALIGN float between[static_cast<size_t>(kToH * kFromW) * kMost];
+  const size_t lanes = hn::Lanes(d);
+  CONVKIT_UNROLL for (int j = 0; j < kFromW; ++j) {
+    Vector from[kFromH];
+    Vector to[kToH];
+    CONVKIT_UNROLL for (int i = 0; i < kFromH; ++i) from[i] = load(i, j);
+    along_h(from, to);
+    CONVKIT_UNROLL for (int i = 0; i < kToH; ++i)
+        hn::Store(to[i], d, between + static_cast<size_t>(i * kFromW + j) * lanes);
+  }
+  CONVKIT_UNROLL for (int i = 0; i < kToH; ++i) {
+    Vector from[kFromW];
+    Vector to[kToW];
+    CONVKIT_UNROLL for (int j = 0; j < kFromW; ++j) from[j] =
+        hn::Load(d, between + static_cast<size_t>(i * kFromW + j) * lanes);
+    along_w(from, to);
+    CONVKIT_UNROLL for (int j = 0; j < kToW; ++j) store(i, j, to[j]);
+  }
+}
+
+template <class H, class W>
+struct Kernels {
+  static void Input(const float* const* pixels, int64_t channels, float* to, int64_t point_step) {
+    const Floats d;
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+    for (int64_t c = 0; c < channels; c += lanes)
+      Transform<H::kIn, W::kIn, H::kIn, W::kIn>(
+          [&](int i, int j) CONVKIT_INLINE_LAMBDA {
+            return LoadFirst(d, pixels[i * W::kIn + j] + c, channels - c);
+          },
+          [](const auto& from, auto& v) CONVKIT_INLINE_LAMBDA { H::Input(from, v); },
+          [](const auto& from, auto& v) CONVKIT_INLINE_LAMBDA { W::Input(from, v); },
+          [&](int i, int j, Vector v)
+              CONVKIT_INLINE_LAMBDA { hn::StoreU(v, d, to + (i * W::kIn + j) * point_step + c); });
+  }
+
+  static void Output(const float* m, int64_t point_step, int64_t channels,
+                     const WinogradEpilogue& epilogue, const WinogradOutput& place, float* to) {
+    const Floats d;
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+    for (int64_t c = 0; c < channels; c += lanes) {
+      const int64_t left = channels - c;
+      const Vector bias =
+          epilogue.bias != nullptr ? LoadFirst(d, epilogue.bias + c, left) : hn::Zero(d);
+      Transform<H::kIn, W::kIn, H::kOut, W::kOut>(
+          [&](int i, int j)
+              CONVKIT_INLINE_LAMBDA { return hn::LoadU(d, m + (i * W::kIn + j) * point_step + c); },
+          [](const auto& from, auto& y) CONVKIT_INLINE_LAMBDA { H::Output(from, y); },
+          [](const auto& from, auto& y) CONVKIT_INLINE_LAMBDA { W::Output(from, y); },
+          [&](int i, int j, Vector y) CONVKIT_INLINE_LAMBDA {
+            if (i >= place.rows || j >= place.columns) return;
+            const int64_t at = place.offset + i * place.row_step + j * place.pixel_step + c;
+            y = hn::Add(y, bias);
+            if (epilogue.residual != nullptr)
+              y = hn::Add(y, LoadFirst(d, epilogue.residual + at, left));
+            if (epilogue.clamps) y = Clamp(d, y, epilogue.low, epilogue.high);
+            StoreFirst(y, d, to + at, left);
+          });
+    }
+  }
+
+  static void Weight(const float* w, int64_t tap_step, int64_t channels, bool flip, float* to,
+                     int64_t point_step) {
+    const Floats d;
+    constexpr int kTaps = H::kTaps * W::kTaps;
+    Transform<H::kTaps, W::kTaps, H::kIn, W::kIn>(
+        [&](int i, int j) CONVKIT_INLINE_LAMBDA {
+          const int tap = i * W::kTaps + j;
+          return LoadFirst(d, w + (flip ? kTaps - 1 - tap : tap) * tap_step, channels);
+        },
+        [](const auto& from, auto& u) CONVKIT_INLINE_LAMBDA { H::Weight(from, u); },
+        [](const auto& from, auto& u) CONVKIT_INLINE_LAMBDA { W::Weight(from, u); },
+        [&](int i, int j, Vector u)
+            CONVKIT_INLINE_LAMBDA { hn::StoreU(u, d, to + (i * W::kIn + j) * point_step); });
+  }
+
+  static void Slope(const float* const* pixels, int64_t channels, float* to, int64_t point_step) {
+    const Floats d;
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+    for (int64_t c = 0; c < channels; c += lanes)
+      Transform<H::kOut, W::kOut, H::kIn, W::kIn>(
+          [&](int i, int j) CONVKIT_INLINE_LAMBDA {
+            return LoadFirst(d, pixels[i * W::kOut + j] + c, channels - c);
+          },
+          [](const auto& from, auto& v) CONVKIT_INLINE_LAMBDA { H::Slope(from, v); },
+          [](const auto& from, auto& v) CONVKIT_INLINE_LAMBDA { W::Slope(from, v); },
+          [&](int i, int j, Vector v)
+              CONVKIT_INLINE_LAMBDA { hn::StoreU(v, d, to + (i * W::kIn + j) * point_step + c); });
+  }
+
+  static void Gradient(const float* m, int64_t point_step, int64_t channels, float* dw,
+                       int64_t tap_step) {
+    const Floats d;
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+    for (int64_t c = 0; c < channels; c += lanes)
+      Transform<H::kIn, W::kIn, H::kTaps, W::kTaps>(
+          [&](int i, int j)
+              CONVKIT_INLINE_LAMBDA { return hn::LoadU(d, m + (i * W::kIn + j) * point_step + c); },
+          [](const auto& from, auto& y) CONVKIT_INLINE_LAMBDA { H::Gradient(from, y); },
+          [](const auto& from, auto& y) CONVKIT_INLINE_LAMBDA { W::Gradient(from, y); },
+          [&](int i, int j, Vector y) CONVKIT_INLINE_LAMBDA {
+            StoreFirst(y, d, dw + (i * W::kTaps + j) * tap_step + c, channels - c);
+          });
+  }
+
+  static constexpr WinogradKernels Table() {
+    return {.tile = {H::kOut, W::kOut, H::kTaps, W::kTaps},
+            .input = Input,
+            .output = Output,
+            .weight = Weight,
+            .slope = Slope,
+            .gradient = Gradient};
+  }
+};
+
+const WinogradKernels* AllKernels() {
+  static constexpr WinogradKernels kAll[] = {
+      Kernels<Four, Four>::Table(), Kernels<Two, Two>::Table(), Kernels<Whole, Four>::Table()};
+  return kAll;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace convkit::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace convkit::kernels {
+namespace {
+HWY_EXPORT(AllKernels);
+}
+const WinogradKernels& winograd_kernels(WinogradVariant variant) {
+  return HWY_DYNAMIC_DISPATCH(AllKernels)()[static_cast<int>(variant)];
+}
+}  // namespace convkit::kernels
+#endif
