@@ -354,24 +354,23 @@ std::string why_not(const ConvGeometry& g, bool along_h) {
   return {};
 }
 
+std::unique_ptr<ConvProgram> prepare(const ConvGeometry& g, Direction direction,
+                                     WinogradVariant variant) {
+  if (direction == Direction::backward_weight) return prepare_winograd_weight(g, variant);
+  return std::make_unique<WinogradCorrelation>(g, direction, variant);
+}
+
 }  // namespace
 
-std::string winograd4_why_not(const ConvGeometry& g, Direction direction) {
-  return direction == Direction::backward_weight ? "not Winograd: backward-weight"
-                                                 : why_not(g, false);
-}
-std::string winograd2_why_not(const ConvGeometry& g, Direction direction) {
-  return direction == Direction::backward_weight ? "not Winograd: backward-weight"
-                                                 : why_not(g, true);
-}
+std::string winograd4_why_not(const ConvGeometry& g, Direction) { return why_not(g, false); }
+std::string winograd2_why_not(const ConvGeometry& g, Direction) { return why_not(g, true); }
 
 std::unique_ptr<ConvProgram> prepare_winograd4(const ConvGeometry& g, Direction direction) {
-  return std::make_unique<WinogradCorrelation>(
-      g, direction, g.kernel[1] == 3 ? WinogradVariant::f4x4 : WinogradVariant::f4);
+  return prepare(g, direction, g.kernel[1] == 3 ? WinogradVariant::f4x4 : WinogradVariant::f4);
 }
 
 std::unique_ptr<ConvProgram> prepare_winograd2(const ConvGeometry& g, Direction direction) {
-  return std::make_unique<WinogradCorrelation>(g, direction, WinogradVariant::f2x2);
+  return prepare(g, direction, WinogradVariant::f2x2);
 }
 
 }  // namespace convkit::kernels

@@ -5,6 +5,7 @@
 
 #include "convkit/kernels/conv_geometry.h"
 #include "convkit/kernels/conv_program.h"
+#include "convkit/kernels/winograd_transform.h"
 
 /// Winograd's convolution for kernels of 3 along W, or 3×3 along H and W, with stride and dilation
 /// 1; taps along D are summed in the transformed domain. The transforms: winograd_transform.h.
@@ -18,5 +19,9 @@ std::unique_ptr<ConvProgram> prepare_winograd4(const ConvGeometry& geometry, Dir
 /// F(2×2, 3×3): fewer products saved, but smaller tiles and errors.
 std::string winograd2_why_not(const ConvGeometry& geometry, Direction direction);
 std::unique_ptr<ConvProgram> prepare_winograd2(const ConvGeometry& geometry, Direction direction);
+
+/// The program of backward_weight (conv_winograd_weight.cc).
+std::unique_ptr<ConvProgram> prepare_winograd_weight(const ConvGeometry& geometry,
+                                                     WinogradVariant variant);
 
 }  // namespace convkit::kernels

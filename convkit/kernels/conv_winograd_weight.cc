@@ -1,0 +1,200 @@
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <vector>
+
+#include "convkit/base/checked.h"
+#include "convkit/base/memory.h"
+#include "convkit/base/thread_pool.h"
+#include "convkit/kernels/conv_rows.h"
+#include "convkit/kernels/conv_tile.h"
+#include "convkit/kernels/conv_winograd.h"
+#include "convkit/kernels/winograd_transform.h"
+
+// The gradient of the weight: dw is a correlation of x with dy, whose results are few (3×3) and
+// whose taps come in tiles (4×4), so F(3, 4) at the points of F(4, 3): with V = Bᵀ x B and
+// S = G' dy G'ᵀ of every tile,
+//
+//   dw[co, ci] = A'ᵀ [ Σ over tiles S[co] ⊙ V[ci] ] A'
+//
+// and the sum is one matrix product per point.
+namespace convkit::kernels {
+namespace {
+
+// Floats of transformed x and dy that a slab of tiles takes.
+constexpr int64_t kSlabFloats = int64_t{1} << 20;
+constexpr int64_t kFewestSlabTiles = 112;
+constexpr int64_t kTilesPerTask = 4;
+// Tiles that a micro-kernel sums at a time: their panel stays in the first-level cache.
+constexpr int64_t kDepth = 128;
+
+class WinogradWeight : public ConvProgram {
+ public:
+  WinogradWeight(const ConvGeometry& g, WinogradVariant variant)
+      : g_(g), transforms_(winograd_kernels(variant)), kernels_(tile_kernels()) {
+    const WinogradTile& tile = transforms_.tile;
+    const auto padded = [&](int64_t channels) {
+      const int64_t pitch = round_up(channels, kernels_.lanes);
+      // Steps of 128 bytes would use few sets of the first-level cache.
+      return pitch % 32 == 0 ? pitch + 16 : pitch;
+    };
+    pitch_x_ = padded(g.in_channels);
+    pitch_dy_ = padded(g.out_channels);
+    tiles_h_ = ceil_div(g.out[1], tile.out_h);
+    tiles_w_ = ceil_div(g.out[2], tile.out_w);
+    total_tiles_ = g.batch * tiles_h_ * tiles_w_;
+    const char* e = std::getenv("WS");
+    slab_tiles_ = std::clamp<int64_t>((e ? std::atoi(e) * 1024 : kSlabFloats) /
+                                          (points() * (g.in[0] * pitch_x_ + g.out[0] * pitch_dy_)),
+                                      std::min(kFewestSlabTiles, total_tiles_), total_tiles_);
+    slab_tiles_ = ceil_div(total_tiles_, ceil_div(total_tiles_, slab_tiles_));
+    width_ = kMaxTileVectors * kernels_.lanes;
+    columns_ = ceil_div(g.in_channels, width_);
+    pitch_m_ = round_up(g.in_channels, kernels_.lanes);
+    zeros_ = Buffer<float>(static_cast<std::size_t>(std::max(pitch_x_, pitch_dy_)));
+    std::fill_n(zeros_.data(), std::max(pitch_x_, pitch_dy_), 0.0f);
+  }
+
+  void run(const float* x, const float* dy, const ConvEpilogue&, float* dw) const override;
+
+ private:
+  int64_t points() const { return transforms_.tile.points(); }
+  int64_t slices() const { return g_.in[0] + g_.out[0]; }
+  void transform(const float* x, const float* dy, int64_t tile, int64_t slice, float* v,
+                 float* s) const;
+  void multiply(const float* v, const float* s, int64_t tiles, int64_t task, bool accumulate,
+                float* sums) const;
+
+  ConvGeometry g_;
+  const WinogradKernels& transforms_;
+  const TileKernels& kernels_;
+  int64_t pitch_x_ = 0;  // floats from tile to tile
+  int64_t pitch_dy_ = 0;
+  int64_t pitch_m_ = 0;  // floats from output to output channel of the sums
+  int64_t tiles_h_ = 0;
+  int64_t tiles_w_ = 0;
+  int64_t total_tiles_ = 0;  // of one depth, over the batch
+  int64_t slab_tiles_ = 0;
+  int64_t width_ = 0;
+  int64_t columns_ = 0;
+  Buffer<float> zeros_;
+};
+
+// One tile of one depth of x (slice < in[0]) or of dy (the slices after these), to
+// [point][slice][tile][channel].
+void WinogradWeight::transform(const float* x, const float* dy, int64_t tile, int64_t slice,
+                               float* v, float* s) const {
+  const WinogradTile& shape = transforms_.tile;
+  const bool input = slice < g_.in[0];
+  const int64_t depth = input ? slice : slice - g_.in[0];
+  const Extents& size = input ? g_.in : g_.out;
+  const int64_t channels = input ? g_.in_channels : g_.out_channels;
+  const int64_t top = tile / tiles_w_ % tiles_h_ * shape.out_h - (input ? g_.pad_lo[1] : 0);
+  const int64_t left = tile % tiles_w_ * shape.out_w - (input ? g_.pad_lo[2] : 0);
+  const int64_t picture = tile / tiles_w_ / tiles_h_;
+  const float* const plane =
+      (input ? x : dy) + (picture * size[0] + depth) * size[1] * size[2] * channels;
+  const int rows = input ? shape.in_h() : shape.out_h;
+  const int columns = input ? shape.in_w() : shape.out_w;
+  const float* pixels[36];
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < columns; ++j) {
+      const int64_t h = top + i;
+      const int64_t w = left + j;
+      const bool inside = h >= 0 && h < size[1] && w >= 0 && w < size[2];
+      pixels[i * columns + j] = inside ? plane + (h * size[2] + w) * channels : zeros_.data();
+    }
+  const int64_t place = depth * slab_tiles_ + tile % slab_tiles_;
+  if (input)
+    transforms_.input(pixels, channels, v + place * pitch_x_, g_.in[0] * slab_tiles_ * pitch_x_);
+  else
+    transforms_.slope(pixels, channels, s + place * pitch_dy_, g_.out[0] * slab_tiles_ * pitch_dy_);
+}
+
+// sums[point][tap along D][co][ci] of one point and block of ci, over the tiles of a slab.
+void WinogradWeight::multiply(const float* v, const float* s, int64_t tiles, int64_t task,
+                              bool accumulate, float* sums) const {
+  const int64_t point = task / columns_;
+  const int64_t first = task % columns_ * width_;
+  const int64_t left = g_.in_channels - first;
+  const int vectors = left > kernels_.lanes ? 2 : 1;
+  const float* const from = v + point * g_.in[0] * slab_tiles_ * pitch_x_ + first;
+  const float* const slopes = s + point * g_.out[0] * slab_tiles_ * pitch_dy_;
+  RowTable rows;
+  for (int64_t co = 0; co < g_.out_channels; ++co) {
+    rows.input.push_back(slopes + co);
+    rows.output.push_back(co * pitch_m_);
+  }
+  TileJob job;
+  job.a_step = pitch_dy_;
+  job.b = from;
+  job.b_step = pitch_x_;
+  job.columns = std::min(vectors * kernels_.lanes, pitch_m_ - first);
+  std::vector<TileSegment> segments;
+  for (int64_t kd = 0; kd < g_.kernel[0]; ++kd) {
+    job.c = sums + (point * g_.kernel[0] + kd) * g_.out_channels * pitch_m_ + first;
+    segments.clear();
+    for (int64_t d = 0; d < g_.out[0]; ++d) {
+      const int64_t depth = d - g_.pad_lo[0] + kd;
+      if (depth >= 0 && depth < g_.in[0])
+        segments.push_back({d * slab_tiles_ * pitch_dy_, depth * slab_tiles_ * pitch_x_});
+    }
+    // Slices of tiles in turn, in pieces of at most kDepth tiles.
+    const int64_t at_once = std::max<int64_t>(1, kDepth / tiles);
+    const auto count = static_cast<int64_t>(segments.size());
+    job.accumulate = accumulate;
+    for (int64_t begin = 0; begin < count; begin += at_once) {
+      job.segments = segments.data() + begin;
+      job.segment_count = std::min(count - begin, at_once);
+      for (int64_t start = 0; start < tiles; start += kDepth) {
+        job.a_start = start * pitch_dy_;
+        job.b = from + start * pitch_x_;
+        job.depth = std::min(tiles - start, kDepth);
+        run_tiles(rows, kernels_.run[vectors], kernels_.max_rows[vectors], job);
+        job.accumulate = true;
+      }
+    }
+    if (count == 0 && !accumulate) {  // a tap that sees padding only
+      job.segment_count = 0;
+      run_tiles(rows, kernels_.run[vectors], kernels_.max_rows[vectors], job);
+    }
+  }
+}
+
+void WinogradWeight::run(const float* x, const float* dy, const ConvEpilogue&, float* dw) const {
+  const auto floats = [&](int64_t depth, int64_t pitch) {
+    return static_cast<std::size_t>(points() * depth * slab_tiles_ * pitch);
+  };
+  Buffer<float> v(floats(g_.in[0], pitch_x_));
+  Buffer<float> s(floats(g_.out[0], pitch_dy_));
+  const int64_t point_floats = g_.kernel[0] * g_.out_channels * pitch_m_;
+  Buffer<float> sums(static_cast<std::size_t>(points() * point_floats));
+  for (int64_t first = 0; first < total_tiles_; first += slab_tiles_) {
+    const int64_t tiles = std::min(slab_tiles_, total_tiles_ - first);
+    const int64_t parts = ceil_div(tiles, kTilesPerTask);
+    parallel_for(slices() * parts, [&](int64_t task) {
+      const int64_t begin = task % parts * kTilesPerTask;
+      for (int64_t i = begin; i < std::min(tiles, begin + kTilesPerTask); ++i)
+        transform(x, dy, first + i, task / parts, v.data(), s.data());
+    });
+    parallel_for(points() * columns_, [&](int64_t task) {
+      multiply(v.data(), s.data(), tiles, task, first > 0, sums.data());
+    });
+  }
+  const int64_t taps = transforms_.tile.taps_h * transforms_.tile.taps_w;
+  parallel_for(g_.out_channels, [&](int64_t co) {
+    for (int64_t kd = 0; kd < g_.kernel[0]; ++kd)
+      transforms_.gradient(sums.data() + (kd * g_.out_channels + co) * pitch_m_, point_floats,
+                           g_.in_channels, dw + (co * g_.kernel[0] + kd) * taps * g_.in_channels,
+                           g_.in_channels);
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<ConvProgram> prepare_winograd_weight(const ConvGeometry& g,
+                                                     WinogradVariant variant) {
+  return std::make_unique<WinogradWeight>(g, variant);
+}
+
+}  // namespace convkit::kernels
