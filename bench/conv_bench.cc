@@ -62,7 +62,8 @@ void time_direction(const std::string& problem, const ConvGeometry& g, Direction
   const Times times = measure_against(ours, peers_ways);
   const double gflop = 2e-9 * static_cast<double>(macs(g));
   std::printf("%-66s %-15s %-9s %8.1f %4.0f%%", problem.c_str(), name(direction),
-              plan(g, direction).name, gflop / times.ours, 100.0 * gflop / times.ours / peak);
+              choose(g, direction).algorithm->name, gflop / times.ours,
+              100.0 * gflop / times.ours / peak);
   print_peer_columns(times, [&](double seconds) { return gflop / seconds; });
 }
 

@@ -140,6 +140,7 @@ void add_evaluate(CLI::App& app, Session& session) {
   verb->add_option("--threads", arguments->threads, "Threads; 0: all processors")
       ->check(whole_number(0, 1024))
       ->capture_default_str();
+  add_exact_flag(*verb);
   add_json_flag(*verb, session);
   verb->callback([&session, arguments] {
     session.job = [&session, arguments] { return run_evaluate(*arguments, session); };

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <string>
 
+#include "convkit/base/exactness.h"
 #include "convkit/base/text.h"
 
 namespace convkit::cli {
@@ -44,6 +45,12 @@ CLI::Validator not_empty() {
   return {
       [](std::string& text) { return text.empty() ? "it is empty; give a name" : std::string(); },
       ""};
+}
+
+void add_exact_flag(CLI::App& verb) {
+  verb.add_flag_callback(
+      "--exact", [] { set_exactness(Exactness::exact); },
+      "No Winograd and no FFT: smaller rounding errors, slower");
 }
 
 }  // namespace convkit::cli

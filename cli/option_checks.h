@@ -3,8 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 
-/// Checks of what was typed, before it is converted: numbers that do not fit, which CLI11 would cut
-/// down in silence, are told as well.
+/// Options that several verbs share, and checks of what was typed, before it is converted: numbers
+/// that do not fit, which CLI11 would cut down in silence, are told as well.
 namespace convkit::cli {
 
 /// A whole number between `least` and `most`.
@@ -13,5 +13,8 @@ CLI::Validator whole_number(int64_t least = INT64_MIN, int64_t most = INT64_MAX)
 CLI::Validator any_number();
 /// A text of at least one character.
 CLI::Validator not_empty();
+
+/// Lets `verb` take --exact: Exactness::exact for the whole process.
+void add_exact_flag(CLI::App& verb);
 
 }  // namespace convkit::cli

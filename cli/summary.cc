@@ -22,6 +22,7 @@ struct SummaryArguments {
   std::string input;
   int64_t classes = 0;
   bool explain = false;
+  bool plan = false;
   bool list = false;
 };
 
@@ -98,8 +99,15 @@ nlohmann::ordered_json json_of(const train::SummaryRow& row) {
   json["stride"] = row.stride;
   json["explanation"] = row.explanation;
   json["algorithm"] = nullptr;
-  if (!row.algorithm.empty())
-    json["algorithm"] = {{"name", row.algorithm}, {"reason", row.algorithm_reason}};
+  json["plan"] = nullptr;
+  if (!row.plan.empty()) {
+    json["algorithm"] = {{"name", row.plan[0].algorithm}, {"reason", row.plan[0].reason}};
+    json["plan"] = {{"problem", row.problem}};
+    for (const train::PlannedConvolution& planned : row.plan)
+      json["plan"][planned.direction] = {{"name", planned.algorithm},
+                                         {"reason", planned.reason},
+                                         {"estimated_seconds", planned.seconds}};
+  }
   return json;
 }
 
@@ -138,7 +146,8 @@ int summarize(const SummaryArguments& arguments, Console& console) {
   if (console.json()) {
     write_json(json_of(summary), console);
   } else {
-    console.out() << train::to_table(summary, arguments.explain);
+    console.out() << train::to_table(summary,
+                                     {.explain = arguments.explain, .plan = arguments.plan});
   }
   return kSuccess;
 }
@@ -159,6 +168,9 @@ void add_summary(CLI::App& app, Session& session) {
       ->check(whole_number(1, INT32_MAX));
   verb->add_flag("--explain", arguments->explain,
                  "Each output size with its formula, each convolution with its algorithm");
+  verb->add_flag("--plan", arguments->plan,
+                 "The algorithm of each convolution in each direction, and why");
+  add_exact_flag(*verb);
   verb->add_flag("--list", arguments->list, "List the nets by name");
   add_json_flag(*verb, session);
   verb->callback([&session, arguments] {

@@ -6,6 +6,7 @@
 #include "convkit/autograd/engine.h"
 #include "convkit/autograd/gradcheck.h"
 #include "convkit/autograd/record.h"
+#include "convkit/base/exactness.h"
 #include "convkit/base/memory.h"
 #include "convkit/base/random.h"
 #include "convkit/base/thread_pool.h"

@@ -9,9 +9,22 @@ namespace convkit {
 /// only those that add up the products of the definition.
 enum class Exactness { fast, exact };
 
-/// The setting of this process; `fast` unless set. Changing it while another thread computes
-/// affects the layers that thread has not begun.
+/// The setting of this thread's work: that of the innermost UseExactness, else that of the process,
+/// which is `fast` unless set.
 CONVKIT_API Exactness exactness();
 CONVKIT_API void set_exactness(Exactness exactness);
+
+/// While it lives, this thread's work uses `exactness` instead.
+class CONVKIT_API UseExactness {
+ public:
+  explicit UseExactness(Exactness exactness);
+  ~UseExactness();
+  UseExactness(const UseExactness&) = delete;
+  UseExactness& operator=(const UseExactness&) = delete;
+
+ private:
+  const Exactness* outer_;
+  Exactness own_;
+};
 
 }  // namespace convkit

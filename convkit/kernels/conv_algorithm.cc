@@ -19,6 +19,7 @@ class EmptyBatch : public ConvProgram {
   void run(const float*, const float*, const ConvEpilogue&, float* out) const override {
     std::fill_n(out, zeros_, 0.0f);
   }
+  ConvWork work() const override { return {}; }
 
  private:
   int64_t zeros_;

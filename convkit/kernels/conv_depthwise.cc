@@ -172,6 +172,7 @@ class DepthwiseCorrelations : public ConvProgram {
   }
 
   int64_t packed_floats() const override { return packed_floats_; }
+  ConvWork work() const override { return {.products = 1.0}; }
   void pack(const float* w, float* packed) const override {
     parallel_for(static_cast<int64_t>(parts_.size()), [&](int64_t part) {
       const auto index = static_cast<std::size_t>(part);
@@ -240,6 +241,7 @@ class DepthwiseWeight : public ConvProgram {
     parallel_for(tasks(), [&](int64_t task) { run_task(task, x, dy, partial.data()); });
     parallel_for(sum_tasks(), [&](int64_t task) { sum(task, partial.data(), dw); });
   }
+  ConvWork work() const override { return {.products = 1.0}; }
 
  private:
   int64_t tasks() const { return chunks_ * slices_; }
@@ -336,6 +338,7 @@ class DepthwiseWeight : public ConvProgram {
 }  // namespace
 
 std::string depthwise_why_not(const ConvGeometry& g, Direction) {
+  if (g.groups == 1) return "not depthwise: with one group channels do not fill the vectors";
   if (g.groups == g.in_channels && g.groups == g.out_channels) return {};
   return message("not depthwise: ", g.groups, " groups of ", g.group_in(), " → ", g.group_out(),
                  " channels, where each group must be 1 → 1");

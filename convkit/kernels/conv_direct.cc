@@ -57,6 +57,7 @@ class Correlation {
   }
 
   int64_t packed_floats() const { return g_.groups * group_packed_; }
+  ConvWork work() const;
   int64_t pack_tasks() const;
   int64_t tasks() const { return cut_.bricks() * g_.groups * chunks_; }
 
@@ -143,6 +144,38 @@ void Correlation::plan_input() {
   chunks_ = ceil_div(blocks, ceil_div(blocks, chunks_));
 
   joins_taps_ = consecutive && input_.dense();
+}
+
+ConvWork Correlation::work() const {
+  const auto lanes = static_cast<double>(kernels_.lanes);
+  const bool edges = input_.covers_edges();
+  double rows = static_cast<double>(g_.batch);
+  double terms = rows;  // rows times the taps they see
+  for (int axis = 0; axis < kAxes; ++axis) {
+    const AxisLattice& lattice = axes_[axis];
+    int64_t seen = 0;
+    for (int64_t r = 0; r < lattice.rows; ++r)
+      for (const int64_t offset : lattice.offsets)
+        seen += edges || input_.inside(axis, lattice.in_start + r * lattice.in_step + offset);
+    rows *= static_cast<double>(lattice.rows);
+    terms *= static_cast<double>(seen);
+  }
+  int64_t vectors = 0;
+  for (const Block& block : blocks_) vectors += block.vectors;
+  const auto groups = static_cast<double>(g_.groups);
+  const auto packed = static_cast<double>(packed_floats()) / lanes;
+  ConvWork work;
+  work.products = groups * terms * static_cast<double>(depth_ * vectors);
+  work.calls = groups * rows * static_cast<double>(blocks_.size()) /
+               static_cast<double>(kernels_.max_rows[kMaxTileVectors]);
+  if (input_.copies())
+    work.transforms = groups * static_cast<double>(cut_.bricks() * chunks_) *
+                      static_cast<double>(input_.scratch_floats()) / lanes;
+  work.weights = packed;
+  work.packing = packed;
+  work.tensors = rows * static_cast<double>(axes_[2].fold * sides_.out_channels) / lanes +
+                 rows * static_cast<double>(sides_.in_channels) / lanes;
+  return work;
 }
 
 // Forward finds a block's weights as rows of k that it must turn: a task per block. Backward-input
@@ -266,6 +299,11 @@ class DirectCorrelations : public ConvProgram {
   }
 
   int64_t packed_floats() const override { return packed_floats_; }
+  ConvWork work() const override {
+    ConvWork total;
+    for (const Correlation& part : parts_) total += part.work();
+    return total;
+  }
 
   void pack(const float* w, float* packed) const override {
     parallel_for(pack_tasks(), [&](int64_t task) {

@@ -54,6 +54,7 @@ class WeightGradient : public ConvProgram {
     parallel_for(tasks(), [&](int64_t task) { run_task(task, x, dy, partial.data(), dw); });
     parallel_for(sum_tasks(), [&](int64_t task) { sum(task, partial.data(), dw); });
   }
+  ConvWork work() const override;
 
  private:
   int64_t tasks() const { return g_.groups * slices_ * block_chunks_ * row_chunks_; }
@@ -344,6 +345,30 @@ void WeightGradient::run_task(int64_t task, const float* x, const float* dy, flo
       run_tiles(table, kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
     }
   }
+}
+
+ConvWork WeightGradient::work() const {
+  const auto lanes = static_cast<double>(kernels_.lanes);
+  const auto groups = static_cast<double>(g_.groups);
+  const auto positions = static_cast<double>(g_.batch * g_.out[0] * g_.out[1] * g_.out[2]);
+  const auto rows = static_cast<double>(row_offset_.size());
+  int64_t vectors = 0;
+  double tiles = 0.0;
+  for (const Block& block : blocks_) {
+    vectors += block.vectors;
+    tiles += rows / static_cast<double>(kernels_.max_rows[block.vectors]);
+  }
+  ConvWork work;
+  work.products = groups * positions * rows * static_cast<double>(vectors);
+  work.calls = groups * tiles * static_cast<double>(cut_.bricks());
+  work.transforms = groups * positions * static_cast<double>(vectors * row_chunks_);
+  if (input_.copies())
+    work.transforms += groups * static_cast<double>(cut_.bricks() * block_chunks_ * row_chunks_) *
+                       static_cast<double>(input_.scratch_floats()) / lanes;
+  // Each brick reads and writes all of dw; slices are added up at the end.
+  work.weights = groups * static_cast<double>((cut_.bricks() + slices_) * partial_size_) / lanes;
+  work.tensors = static_cast<double>(input_count(g_) + output_count(g_)) / lanes;
+  return work;
 }
 
 // dw = the sum of the slices' dw, in the order of the slices.

@@ -1,11 +1,14 @@
 #include "convkit/kernels/conv_planner.h"
 
+#include <algorithm>
+#include <cmath>
 #include <list>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
 
 #include "convkit/base/error.h"
+#include "convkit/kernels/conv_cost.h"
 #include "convkit/kernels/conv_tile.h"
 
 namespace convkit::kernels {
@@ -15,10 +18,38 @@ namespace {
 // a deep net uses some 300.
 constexpr std::size_t kMostPrograms = 1024;
 
+struct Candidate {
+  const ConvAlgorithm* row = nullptr;
+  std::unique_ptr<ConvProgram> program;
+  double seconds = 0.0;
+};
+
+// The rows that may compute this, in the order of the table.
+std::vector<Candidate> candidates(const ConvGeometry& g, Direction direction,
+                                  const PlanOptions& options) {
+  std::vector<Candidate> all;
+  for (const ConvAlgorithm& row : conv_algorithms()) {
+    if ((options.exactness == Exactness::exact && !row.exact) || !row.why_not(g, direction).empty())
+      continue;
+    Candidate candidate{&row, prepare(row, g, direction), 0.0};
+    candidate.seconds =
+        estimated_seconds(row, direction, *candidate.program, options.weights == Weights::changing);
+    all.push_back(std::move(candidate));
+  }
+  return all;
+}
+
+bool faster(const Candidate& a, const Candidate& b) { return a.seconds < b.seconds; }
+
+Candidate best(const ConvGeometry& g, Direction direction, const PlanOptions& options) {
+  std::vector<Candidate> all = candidates(g, direction, options);
+  return std::move(*std::min_element(all.begin(), all.end(), faster));
+}
+
 struct Key {
   ConvGeometry geometry;
   Direction direction;
-  const ConvAlgorithm* algorithm;
+  PlanOptions options;
   const TileKernels* kernels;  // programs are made for one instruction set
   bool operator==(const Key&) const = default;
 };
@@ -42,7 +73,7 @@ class ProgramCache {
       }
     }
     std::shared_ptr<const ConvProgram> program =
-        prepare(*key.algorithm, key.geometry, key.direction);
+        std::move(best(key.geometry, key.direction, key.options).program);
     const std::lock_guard lock(mutex_);
     if (places_.contains(key)) return program;
     entries_.emplace_front(key, program);
@@ -63,27 +94,29 @@ class ProgramCache {
 
 }  // namespace
 
-const ConvAlgorithm& plan(const ConvGeometry& g, Direction, Exactness) {
-  // With a single channel the direct engine fills vectors with neighbouring outputs instead.
-  const bool depthwise = g.groups > 1 && g.groups == g.in_channels && g.groups == g.out_channels;
-  return conv_algorithm(depthwise ? "depthwise" : "direct");
-}
-
-ConvChoice choose(const ConvGeometry& g, Direction direction, Exactness exactness) {
-  const ConvAlgorithm& row = plan(g, direction, exactness);
-  const ConvAlgorithm& depthwise = conv_algorithm("depthwise");
-  if (&row == &depthwise)
-    return {&row, message("each of the ", g.groups,
-                          " groups is one channel, so channels fill the vectors")};
-  return {&row, message("the tile engine serves every geometry; ",
-                        g.groups == 1 ? "with one group all channels share its tiles"
-                                      : depthwise.why_not(g, direction))};
+ConvChoice choose(const ConvGeometry& g, Direction direction, const PlanOptions& options) {
+  std::vector<Candidate> all = candidates(g, direction, options);
+  std::stable_sort(all.begin(), all.end(), faster);
+  const auto microseconds = [](double seconds) { return message(std::ceil(1e6 * seconds), " us"); };
+  std::string reason = message("estimated ", microseconds(all.front().seconds));
+  for (std::size_t i = 1; i + 1 < all.size(); ++i)
+    reason += message(i == 1 ? "; " : ", ", all[i].row->name, " ", microseconds(all[i].seconds));
+  for (const ConvAlgorithm& row : conv_algorithms()) {
+    if (options.exactness == Exactness::exact && !row.exact) {
+      reason += message("; ", row.name, ": excluded as not exact");
+      continue;
+    }
+    const std::string why = row.why_not(g, direction);
+    if (!why.empty() && reason.find(why) == std::string::npos) reason += "; " + why;
+  }
+  return {all.front().row, reason, all.front().seconds};
 }
 
 std::shared_ptr<const ConvProgram> planned_program(const ConvGeometry& geometry,
-                                                   Direction direction) {
+                                                   Direction direction,
+                                                   const PlanOptions& options) {
   static ProgramCache cache;
-  return cache.find({geometry, direction, &plan(geometry, direction), &tile_kernels()});
+  return cache.find({geometry, direction, options, &tile_kernels()});
 }
 
 }  // namespace convkit::kernels

@@ -4,6 +4,16 @@
 
 namespace convkit::kernels {
 
+ConvWork& ConvWork::operator+=(const ConvWork& other) {
+  products += other.products;
+  calls += other.calls;
+  transforms += other.transforms;
+  weights += other.weights;
+  tensors += other.tensors;
+  packing += other.packing;
+  return *this;
+}
+
 void ConvProgram::pack(const float*, float*) const {}
 
 void ConvProgram::pack_and_run(const float* first, const float* second,

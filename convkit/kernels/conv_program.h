@@ -27,6 +27,19 @@ struct ConvEpilogue {
   }
 };
 
+/// What a program does, counted by kind, for the planner to estimate its time (conv_cost.h). The
+/// unit is a vector of the instruction set in use.
+struct ConvWork {
+  double products = 0.0;    ///< multiply-adds, what fills up vectors and tiles included
+  double calls = 0.0;       ///< micro-kernels called
+  double transforms = 0.0;  ///< numbers that a transform or a copy takes and gives
+  double weights = 0.0;     ///< packed weights read, each time one comes from afar
+  double tensors = 0.0;     ///< elements of the tensors, each read or written once
+  double packing = 0.0;     ///< packed weights written by pack
+
+  ConvWork& operator+=(const ConvWork& other);
+};
+
 /// One direction of one geometry, computed by one algorithm. Immutable, so that several threads may
 /// run it at once. Operands, in the memory layout of conv_geometry.h:
 ///
@@ -49,6 +62,8 @@ class CONVKIT_API ConvProgram {
   /// epilogue belongs to forward; the gradients take an empty one.
   virtual void run(const float* first, const float* second, const ConvEpilogue& epilogue,
                    float* out) const = 0;
+
+  virtual ConvWork work() const = 0;
 
   /// Packs into memory of its own, then runs.
   void pack_and_run(const float* first, const float* second, const ConvEpilogue& epilogue,

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <vector>
 
 #include "convkit/base/checked.h"
 #include "convkit/base/error.h"
 #include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
+#include "convkit/kernels/conv_rows.h"
 #include "convkit/kernels/conv_tile.h"
 #include "convkit/kernels/winograd_transform.h"
 
@@ -17,14 +17,19 @@ namespace {
 
 // Tasks that keep many threads busy with some left to balance.
 constexpr int64_t kFewestTasks = 12;
+constexpr int64_t kMostTapsD = 16;
 // Channels whose products a task keeps until it transforms them back.
 constexpr int64_t kMostChunk = 64;
 // Floats that a block of tiles takes in the transformed domain, inputs and products together: a
-// quarter of a second-level cache. The rest of it is for the weights, if they fit (kNearWeights);
-// if not, a block has more tiles, so that each weight that comes from afar is used more often.
+// quarter of a second-level cache. The rest of it is for the weights, if they fit (kNearWeights).
 constexpr int64_t kBlockFloats = 64 * 1024;
 constexpr int64_t kNearWeights = 192 * 1024;
-constexpr int64_t kTilesPerTransform = 4;
+// Otherwise all threads work on one block, which then is a slab of many tiles: floats of its inputs
+// and products in the transformed domain, tiles it has at least, and tasks it is cut into.
+constexpr int64_t kSlabFloats = int64_t{1} << 21;
+constexpr int64_t kFewestSlabTiles = 112;
+constexpr int64_t kSlabTasks = 36;
+constexpr int64_t kTilesPerTask = 4;
 
 // Forward and backward-input are one correlation with other names: of x with w, of dy with the
 // flipped w whose channels change sides.
@@ -50,29 +55,44 @@ class WinogradCorrelation : public ConvProgram {
   void pack(const float* w, float* packed) const override;
   void run(const float* x, const float* packed, const ConvEpilogue& epilogue,
            float* y) const override {
-    if (ranges_ * blocks_ >= kFewestTasks)
-      run_blocks(x, packed, epilogue, y);
+    if (by_slabs_)
+      run_slabs(x, packed, epilogue, y);
     else
-      run_phases(x, packed, epilogue, y);
+      run_blocks(x, packed, epilogue, y);
   }
+  ConvWork work() const override;
 
  private:
   // A tile by its place: picture, then row and column of tiles.
   struct Place {
     int64_t n, h, w;
   };
-  // A block's rows as the micro-kernel wants them.
-  struct Rows {
-    std::vector<const float*> input;
-    std::vector<int64_t> output;
+  // The products of one depth of a block: [point][tile][column of the chunk].
+  struct Products {
+    float* data;
+    int64_t pitch;  // floats from tile to tile
+    int64_t first;  // columns [first, end) of the output channels, in blocks
+    int64_t end;
+  };
+  // Tiles [first, end) of a block.
+  struct TileRange {
+    int64_t first;
+    int64_t end;
   };
 
   void plan();
+  void plan_blocks();
+  void plan_slabs();
   int64_t points() const { return transforms_.tile.points(); }
   int64_t block_tiles(int64_t block) const {
     return std::min(tiles_per_block_, total_tiles_ - block * tiles_per_block_);
   }
-  int64_t slice_floats() const { return points() * tiles_per_block_ * pitch_; }
+  // From point to point of a block: not a multiple of 4 KiB, which would share sets of the caches.
+  int64_t point_step(int64_t pitch) const {
+    const int64_t step = tiles_per_block_ * pitch;
+    return step % 1024 < 48 ? step + 48 : step;
+  }
+  int64_t slice_floats() const { return points() * point_step(pitch_); }
   Place place(int64_t tile) const {
     return {tile / (tiles_h_ * tiles_w_), tile / tiles_w_ % tiles_h_, tile % tiles_w_};
   }
@@ -81,18 +101,14 @@ class WinogradCorrelation : public ConvProgram {
   int64_t end_depth(int64_t d) const { return std::min(in_[0], d - pad_[0] + taps_d_); }
 
   void transform_tile(const float* x, int64_t tile, int64_t depth, float* to) const;
-  void multiply_column(const float* store, int64_t ring, int64_t d, int64_t column, Rows& rows,
-                       const float* packed, float* products, int64_t products_pitch) const;
-  void store_tiles(int64_t block, int64_t d, int64_t first_channel, int64_t channels,
-                   const float* products, int64_t products_pitch, const ConvEpilogue& epilogue,
-                   float* y) const;
-  void multiply_and_store(int64_t block, const float* store, int64_t ring, int64_t d,
-                          int64_t first_column, int64_t end_column, const float* packed,
-                          float* products, const ConvEpilogue& epilogue, float* y) const;
+  RowTable rows(const float* store, int64_t tiles, int64_t products_pitch) const;
+  void multiply(const RowTable& rows, int64_t ring, int64_t d, int64_t point, const float* packed,
+                const Products& products) const;
+  void store_tiles(int64_t block, const TileRange& tiles, int64_t d, const Products& products,
+                   const ConvEpilogue& epilogue, float* y) const;
   void run_blocks(const float* x, const float* packed, const ConvEpilogue& epilogue,
                   float* y) const;
-  void run_phases(const float* x, const float* packed, const ConvEpilogue& epilogue,
-                  float* y) const;
+  void run_slabs(const float* x, const float* packed, const ConvEpilogue& epilogue, float* y) const;
 
   int64_t batch_;
   bool flip_;
@@ -113,6 +129,7 @@ class WinogradCorrelation : public ConvProgram {
   int64_t total_tiles_ = 0;  // of one depth, over the batch
   int64_t tiles_per_block_ = 0;
   int64_t blocks_ = 0;
+  bool by_slabs_ = false;
   int64_t range_ = 1;  // depths of one task
   int64_t ranges_ = 1;
   Buffer<float> zeros_;
@@ -129,13 +146,20 @@ void WinogradCorrelation::plan() {
   tiles_h_ = ceil_div(out_[1], tile.out_h);
   tiles_w_ = ceil_div(out_[2], tile.out_w);
   total_tiles_ = batch_ * tiles_h_ * tiles_w_;
+  chunk_ = std::clamp<int64_t>(kMostChunk / width_, 1, column_blocks_);
+  plan_blocks();
+  if (ranges_ * blocks_ < kFewestTasks ||
+      points() * taps_d_ * in_channels_ * columns_ > kNearWeights)
+    plan_slabs();
+  zeros_ = Buffer<float>(static_cast<std::size_t>(pitch_));
+  std::fill_n(zeros_.data(), pitch_, 0.0f);
+}
+
+// A block of tiles is what one task transforms, multiplies and transforms back.
+void WinogradCorrelation::plan_blocks() {
   const int64_t height = tiles_.max_rows[kMaxTileVectors];
-  const int64_t per_tile = points() * (pitch_ + std::min(columns_, kMostChunk));
-  const bool near = points() * taps_d_ * in_channels_ * columns_ <= kNearWeights;
-  const char* e = std::getenv("WT");
-  tiles_per_block_ =
-      e ? std::atoi(e)
-        : std::max((near ? 1 : 28 / height) * height, kBlockFloats / per_tile / height * height);
+  const int64_t per_tile = points() * (pitch_ + chunk_ * width_);
+  tiles_per_block_ = std::max<int64_t>(1, kBlockFloats / per_tile / height) * height;
   blocks_ = ceil_div(total_tiles_, tiles_per_block_);
   tiles_per_block_ = ceil_div(total_tiles_, blocks_);
   range_ = out_[0];
@@ -144,9 +168,47 @@ void WinogradCorrelation::plan() {
     range_ = ceil_div(range_, 2);
     ranges_ = ceil_div(out_[0], range_);
   }
-  chunk_ = std::clamp<int64_t>(kMostChunk / width_, 1, column_blocks_);
-  zeros_ = Buffer<float>(static_cast<std::size_t>(pitch_));
-  std::fill_n(zeros_.data(), pitch_, 0.0f);
+}
+
+// A block is a slab that all threads work on, in three steps; its products are cut by points, so
+// that each weight is read once per slab.
+void WinogradCorrelation::plan_slabs() {
+  by_slabs_ = true;
+  range_ = out_[0];
+  ranges_ = 1;
+  chunk_ = column_blocks_;
+  const int64_t per_tile = points() * (in_[0] * pitch_ + out_[0] * columns_);
+  const int64_t fewest = ceil_div(kFewestSlabTiles, out_[0]);
+  tiles_per_block_ = std::min(total_tiles_, std::max(fewest, kSlabFloats / per_tile));
+  blocks_ = ceil_div(total_tiles_, tiles_per_block_);
+  tiles_per_block_ = ceil_div(total_tiles_, blocks_);
+}
+
+ConvWork WinogradCorrelation::work() const {
+  const auto lanes = static_cast<double>(tiles_.lanes);
+  const auto all_points = static_cast<double>(points() * total_tiles_);
+  int64_t slices = 0;  // pairs of an output's depth and a tap that sees the input
+  for (int64_t d = 0; d < out_[0]; ++d)
+    slices += std::max<int64_t>(0, end_depth(d) - first_depth(d));
+  const auto transformed = static_cast<double>(
+      by_slabs_ ? in_[0] : std::min(in_[0] + (ranges_ - 1) * (taps_d_ - 1), ranges_ * in_[0]));
+  const auto outs = static_cast<double>(out_[0]);
+  const auto packed = static_cast<double>(packed_floats()) / lanes;
+  ConvWork work;
+  work.products = all_points * static_cast<double>(slices * in_channels_ * columns_) / lanes;
+  work.calls = all_points * outs * static_cast<double>(column_blocks_) /
+               static_cast<double>(tiles_.max_rows[kMaxTileVectors]);
+  work.transforms =
+      all_points *
+      (transformed * static_cast<double>(pitch_) + outs * static_cast<double>(columns_)) / lanes;
+  work.weights = packed * static_cast<double>(blocks_) * static_cast<double>(slices) /
+                 static_cast<double>(taps_d_);
+  work.tensors = static_cast<double>(batch_) *
+                 (static_cast<double>(in_[0] * in_[1] * in_[2] * in_channels_) +
+                  static_cast<double>(out_[0] * out_[1] * out_[2] * out_channels_)) /
+                 lanes;
+  work.packing = packed;
+  return work;
 }
 
 // Packed weights: [block of columns][point][tap along D][input channel][column].
@@ -215,52 +277,54 @@ void WinogradCorrelation::transform_tile(const float* x, int64_t tile, int64_t d
       pixels[i * shape.in_w() + j] =
           inside ? plane + (h * in_[2] + w) * in_channels_ : zeros_.data();
     }
-  transforms_.input(pixels, in_channels_, to, tiles_per_block_ * pitch_);
+  transforms_.input(pixels, in_channels_, to, point_step(pitch_));
 }
 
-// products[point][tile][column] of one block of columns.
-void WinogradCorrelation::multiply_column(const float* store, int64_t ring, int64_t d,
-                                          int64_t column, Rows& rows, const float* packed,
-                                          float* products, int64_t products_pitch) const {
+RowTable WinogradCorrelation::rows(const float* store, int64_t tiles,
+                                   int64_t products_pitch) const {
+  RowTable rows;
+  for (int64_t i = 0; i < tiles; ++i) {
+    rows.input.push_back(store + i * pitch_);
+    rows.output.push_back(i * products_pitch);
+  }
+  return rows;
+}
+
+// One point of the products of the tiles in `rows` at the output depth `d`. The transformed input
+// of depth e lies in the slice e mod ring.
+void WinogradCorrelation::multiply(const RowTable& rows, int64_t ring, int64_t d, int64_t point,
+                                   const float* packed, const Products& products) const {
   const int64_t panel = taps_d_ * in_channels_ * width_;
-  const auto count = static_cast<int64_t>(rows.input.size());
-  const int64_t tiles = ceil_div(count, tiles_.max_rows[kMaxTileVectors]);
-  TileSegment segments[16];
+  TileSegment segments[kMostTapsD];
   TileJob job;
   for (int64_t depth = first_depth(d); depth < end_depth(d); ++depth)
     segments[job.segment_count++] = {depth % ring * slice_floats(),
                                      (depth - d + pad_[0]) * in_channels_ * width_};
-  (void)store;
   job.segments = segments;
   job.depth = in_channels_;
+  job.a_start = point * point_step(pitch_);
   job.b_step = width_;
   job.columns = width_;
-  for (int64_t p = 0; p < points(); ++p) {
-    job.a_start = p * tiles_per_block_ * pitch_;
-    job.b = packed + (column * points() + p) * panel;
-    job.c = products + p * tiles_per_block_ * products_pitch;
-    for (int64_t tile = 0; tile < tiles; ++tile) {
-      const int64_t begin = count * tile / tiles;
-      const int64_t end = count * (tile + 1) / tiles;
-      job.rows = rows.input.data() + begin;
-      job.c_offset = rows.output.data() + begin;
-      tiles_.run[kMaxTileVectors][end - begin](job);
-    }
+  for (int64_t column = products.first; column < products.end; ++column) {
+    job.b = packed + (column * points() + point) * panel;
+    job.c = products.data + point * point_step(products.pitch) + (column - products.first) * width_;
+    run_tiles(rows, tiles_.run[kMaxTileVectors], tiles_.max_rows[kMaxTileVectors], job);
   }
 }
 
-void WinogradCorrelation::store_tiles(int64_t block, int64_t d, int64_t first_channel,
-                                      int64_t channels, const float* products,
-                                      int64_t products_pitch, const ConvEpilogue& epilogue,
+void WinogradCorrelation::store_tiles(int64_t block, const TileRange& tiles, int64_t d,
+                                      const Products& products, const ConvEpilogue& epilogue,
                                       float* y) const {
   const WinogradTile& shape = transforms_.tile;
+  const int64_t first_channel = products.first * width_;
+  const int64_t channels = std::min(out_channels_, products.end * width_) - first_channel;
   const WinogradEpilogue last = {
       .bias = epilogue.bias != nullptr ? epilogue.bias + first_channel : nullptr,
       .residual = epilogue.residual,
       .clamps = epilogue.clamps(),
       .low = epilogue.low,
       .high = epilogue.high};
-  for (int64_t i = 0; i < block_tiles(block); ++i) {
+  for (int64_t i = tiles.first; i < tiles.end; ++i) {
     const Place at = place(block * tiles_per_block_ + i);
     const int64_t top = at.h * shape.out_h;
     const int64_t left = at.w * shape.out_w;
@@ -271,27 +335,8 @@ void WinogradCorrelation::store_tiles(int64_t block, int64_t d, int64_t first_ch
         .pixel_step = out_channels_,
         .rows = static_cast<int>(std::min<int64_t>(shape.out_h, out_[1] - top)),
         .columns = static_cast<int>(std::min<int64_t>(shape.out_w, out_[2] - left))};
-    transforms_.output(products + i * products_pitch, tiles_per_block_ * products_pitch, channels,
+    transforms_.output(products.data + i * products.pitch, point_step(products.pitch), channels,
                        last, to, y);
-  }
-}
-
-void WinogradCorrelation::multiply_and_store(int64_t block, const float* store, int64_t ring,
-                                             int64_t d, int64_t first_column, int64_t end_column,
-                                             const float* packed, float* products,
-                                             const ConvEpilogue& epilogue, float* y) const {
-  Rows rows;
-  for (int64_t i = 0; i < block_tiles(block); ++i) {
-    rows.input.push_back(store + i * pitch_);
-    rows.output.push_back(i * chunk_ * width_);
-  }
-  for (int64_t first = first_column; first < end_column; first += chunk_) {
-    const int64_t end = std::min(end_column, first + chunk_);
-    for (int64_t column = first; column < end; ++column)
-      multiply_column(store, ring, d, column, rows, packed, products + (column - first) * width_,
-                      chunk_ * width_);
-    store_tiles(block, d, first * width_, std::min(out_channels_, end * width_) - first * width_,
-                products, chunk_ * width_, epilogue, y);
   }
 }
 
@@ -304,41 +349,61 @@ void WinogradCorrelation::run_blocks(const float* x, const float* packed,
     const int64_t block = task / ranges_;
     const int64_t first = task % ranges_ * range_;
     const int64_t end = std::min(out_[0], first + range_);
+    const int64_t tiles = block_tiles(block);
     Buffer<float> store(static_cast<std::size_t>(ring * slice_floats()));
-    Buffer<float> products(static_cast<std::size_t>(points() * tiles_per_block_ * chunk_ * width_));
+    Buffer<float> products(static_cast<std::size_t>(points() * point_step(chunk_ * width_)));
+    const RowTable table = rows(store.data(), tiles, chunk_ * width_);
     int64_t next = first_depth(first);
     for (int64_t d = first; d < end; ++d) {
       for (next = std::max(next, first_depth(d)); next < end_depth(d); ++next)
-        for (int64_t i = 0; i < block_tiles(block); ++i)
+        for (int64_t i = 0; i < tiles; ++i)
           transform_tile(x, block * tiles_per_block_ + i, next,
                          store.data() + next % ring * slice_floats() + i * pitch_);
-      multiply_and_store(block, store.data(), ring, d, 0, column_blocks_, packed, products.data(),
-                         epilogue, y);
+      for (int64_t column = 0; column < column_blocks_; column += chunk_) {
+        const Products chunk = {products.data(), chunk_ * width_, column,
+                                std::min(column_blocks_, column + chunk_)};
+        for (int64_t point = 0; point < points(); ++point)
+          multiply(table, ring, d, point, packed, chunk);
+        store_tiles(block, {0, tiles}, d, chunk, epilogue, y);
+      }
     }
   });
 }
 
-// Few blocks of tiles: all threads transform, then share out the columns.
-void WinogradCorrelation::run_phases(const float* x, const float* packed,
-                                     const ConvEpilogue& epilogue, float* y) const {
-  Buffer<float> store(static_cast<std::size_t>(blocks_ * in_[0] * slice_floats()));
-  const int64_t parts = ceil_div(tiles_per_block_, kTilesPerTransform);
-  parallel_for(blocks_ * in_[0] * parts, [&](int64_t task) {
-    const int64_t slice = task / parts;
-    const int64_t block = slice / in_[0];
-    const int64_t first = task % parts * kTilesPerTransform;
-    for (int64_t i = first; i < std::min(block_tiles(block), first + kTilesPerTransform); ++i)
-      transform_tile(x, block * tiles_per_block_ + i, slice % in_[0],
-                     store.data() + slice * slice_floats() + i * pitch_);
-  });
-  parallel_for(blocks_ * out_[0] * column_blocks_, [&](int64_t task) {
-    const int64_t column = task / (blocks_ * out_[0]);
-    const int64_t slice = task % (blocks_ * out_[0]);
-    const int64_t block = slice / out_[0];
-    Buffer<float> products(static_cast<std::size_t>(points() * tiles_per_block_ * chunk_ * width_));
-    multiply_and_store(block, store.data() + block * in_[0] * slice_floats(), in_[0],
-                       slice % out_[0], column, column + 1, packed, products.data(), epilogue, y);
-  });
+void WinogradCorrelation::run_slabs(const float* x, const float* packed,
+                                    const ConvEpilogue& epilogue, float* y) const {
+  const int64_t depth_floats = points() * point_step(columns_);
+  Buffer<float> store(static_cast<std::size_t>(in_[0] * slice_floats()));
+  Buffer<float> products(static_cast<std::size_t>(out_[0] * depth_floats));
+  const int64_t shares = std::min(column_blocks_, ceil_div(kSlabTasks, points()));
+  for (int64_t block = 0; block < blocks_; ++block) {
+    const int64_t tiles = block_tiles(block);
+    const int64_t parts = ceil_div(tiles, kTilesPerTask);
+    const auto range = [&](int64_t task) {
+      const int64_t first = task % parts * kTilesPerTask;
+      return TileRange{first, std::min(tiles, first + kTilesPerTask)};
+    };
+    parallel_for(in_[0] * parts, [&](int64_t task) {
+      const TileRange part = range(task);
+      for (int64_t i = part.first; i < part.end; ++i)
+        transform_tile(x, block * tiles_per_block_ + i, task / parts,
+                       store.data() + task / parts * slice_floats() + i * pitch_);
+    });
+    const RowTable table = rows(store.data(), tiles, columns_);
+    parallel_for(points() * shares, [&](int64_t task) {
+      const int64_t share = task % shares;
+      const int64_t first = column_blocks_ * share / shares;
+      for (int64_t d = 0; d < out_[0]; ++d)
+        multiply(table, in_[0], d, task / shares, packed,
+                 {products.data() + d * depth_floats + first * width_, columns_, first,
+                  column_blocks_ * (share + 1) / shares});
+    });
+    parallel_for(out_[0] * parts, [&](int64_t task) {
+      store_tiles(block, range(task), task / parts,
+                  {products.data() + task / parts * depth_floats, columns_, 0, column_blocks_},
+                  epilogue, y);
+    });
+  }
 }
 
 std::string why_not(const ConvGeometry& g, bool along_h) {
@@ -349,8 +414,9 @@ std::string why_not(const ConvGeometry& g, bool along_h) {
   if (g.kernel[2] != 3 || (g.kernel[1] != 3 && (along_h || g.kernel[1] != 1)))
     return message("not Winograd: a kernel of ", g.kernel[1], "×", g.kernel[2],
                    " along H and W, where it takes 3×3", along_h ? "" : " or 1×3");
-  if (g.kernel[0] > 16)
-    return message("not Winograd: ", g.kernel[0], " taps along D, where it takes up to 16");
+  if (g.kernel[0] > kMostTapsD)
+    return message("not Winograd: ", g.kernel[0], " taps along D, where it takes up to ",
+                   kMostTapsD);
   return {};
 }
 

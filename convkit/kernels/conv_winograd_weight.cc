@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <vector>
 
 #include "convkit/base/checked.h"
@@ -22,7 +21,7 @@ namespace convkit::kernels {
 namespace {
 
 // Floats of transformed x and dy that a slab of tiles takes.
-constexpr int64_t kSlabFloats = int64_t{1} << 20;
+constexpr int64_t kSlabFloats = int64_t{1} << 21;
 constexpr int64_t kFewestSlabTiles = 112;
 constexpr int64_t kTilesPerTask = 4;
 // Tiles that a micro-kernel sums at a time: their panel stays in the first-level cache.
@@ -43,11 +42,14 @@ class WinogradWeight : public ConvProgram {
     tiles_h_ = ceil_div(g.out[1], tile.out_h);
     tiles_w_ = ceil_div(g.out[2], tile.out_w);
     total_tiles_ = g.batch * tiles_h_ * tiles_w_;
-    const char* e = std::getenv("WS");
-    slab_tiles_ = std::clamp<int64_t>((e ? std::atoi(e) * 1024 : kSlabFloats) /
-                                          (points() * (g.in[0] * pitch_x_ + g.out[0] * pitch_dy_)),
-                                      std::min(kFewestSlabTiles, total_tiles_), total_tiles_);
+    slab_tiles_ =
+        std::clamp<int64_t>(kSlabFloats / (points() * (g.in[0] * pitch_x_ + g.out[0] * pitch_dy_)),
+                            std::min(kFewestSlabTiles, total_tiles_), total_tiles_);
     slab_tiles_ = ceil_div(total_tiles_, ceil_div(total_tiles_, slab_tiles_));
+    // Not multiples of 4 KiB, which would share sets of the caches.
+    const auto apart = [](int64_t step) { return step % 1024 < 48 ? step + 48 : step; };
+    point_x_ = apart(g.in[0] * slab_tiles_ * pitch_x_);
+    point_dy_ = apart(g.out[0] * slab_tiles_ * pitch_dy_);
     width_ = kMaxTileVectors * kernels_.lanes;
     columns_ = ceil_div(g.in_channels, width_);
     pitch_m_ = round_up(g.in_channels, kernels_.lanes);
@@ -56,6 +58,7 @@ class WinogradWeight : public ConvProgram {
   }
 
   void run(const float* x, const float* dy, const ConvEpilogue&, float* dw) const override;
+  ConvWork work() const override;
 
  private:
   int64_t points() const { return transforms_.tile.points(); }
@@ -70,6 +73,8 @@ class WinogradWeight : public ConvProgram {
   const TileKernels& kernels_;
   int64_t pitch_x_ = 0;  // floats from tile to tile
   int64_t pitch_dy_ = 0;
+  int64_t point_x_ = 0;  // floats from point to point
+  int64_t point_dy_ = 0;
   int64_t pitch_m_ = 0;  // floats from output to output channel of the sums
   int64_t tiles_h_ = 0;
   int64_t tiles_w_ = 0;
@@ -106,9 +111,9 @@ void WinogradWeight::transform(const float* x, const float* dy, int64_t tile, in
     }
   const int64_t place = depth * slab_tiles_ + tile % slab_tiles_;
   if (input)
-    transforms_.input(pixels, channels, v + place * pitch_x_, g_.in[0] * slab_tiles_ * pitch_x_);
+    transforms_.input(pixels, channels, v + place * pitch_x_, point_x_);
   else
-    transforms_.slope(pixels, channels, s + place * pitch_dy_, g_.out[0] * slab_tiles_ * pitch_dy_);
+    transforms_.slope(pixels, channels, s + place * pitch_dy_, point_dy_);
 }
 
 // sums[point][tap along D][co][ci] of one point and block of ci, over the tiles of a slab.
@@ -118,8 +123,8 @@ void WinogradWeight::multiply(const float* v, const float* s, int64_t tiles, int
   const int64_t first = task % columns_ * width_;
   const int64_t left = g_.in_channels - first;
   const int vectors = left > kernels_.lanes ? 2 : 1;
-  const float* const from = v + point * g_.in[0] * slab_tiles_ * pitch_x_ + first;
-  const float* const slopes = s + point * g_.out[0] * slab_tiles_ * pitch_dy_;
+  const float* const from = v + point * point_x_ + first;
+  const float* const slopes = s + point * point_dy_;
   RowTable rows;
   for (int64_t co = 0; co < g_.out_channels; ++co) {
     rows.input.push_back(slopes + co);
@@ -161,12 +166,31 @@ void WinogradWeight::multiply(const float* v, const float* s, int64_t tiles, int
   }
 }
 
+ConvWork WinogradWeight::work() const {
+  const auto lanes = static_cast<double>(kernels_.lanes);
+  const auto all_points = static_cast<double>(points() * total_tiles_);
+  const auto depths = static_cast<double>(g_.kernel[0] * g_.out[0]);
+  const auto outputs = static_cast<double>(g_.out_channels);
+  ConvWork work;
+  work.products = all_points * depths * outputs * static_cast<double>(columns_ * width_) / lanes;
+  work.transforms =
+      all_points * static_cast<double>(g_.in[0] * pitch_x_ + g_.out[0] * pitch_dy_) / lanes;
+  // Sums are read and written once for each piece of a slab.
+  const double pieces =
+      static_cast<double>(ceil_div(total_tiles_, slab_tiles_)) *
+      std::max(1.0, static_cast<double>(slab_tiles_ * g_.out[0]) / static_cast<double>(kDepth));
+  const auto sums = static_cast<double>(points() * g_.kernel[0] * pitch_m_) * outputs / lanes;
+  work.weights = pieces * sums;
+  work.calls = pieces * static_cast<double>(points() * g_.kernel[0] * columns_) * outputs /
+               static_cast<double>(kernels_.max_rows[kMaxTileVectors]);
+  work.packing = sums;
+  work.tensors = static_cast<double>(input_count(g_) + output_count(g_)) / lanes;
+  return work;
+}
+
 void WinogradWeight::run(const float* x, const float* dy, const ConvEpilogue&, float* dw) const {
-  const auto floats = [&](int64_t depth, int64_t pitch) {
-    return static_cast<std::size_t>(points() * depth * slab_tiles_ * pitch);
-  };
-  Buffer<float> v(floats(g_.in[0], pitch_x_));
-  Buffer<float> s(floats(g_.out[0], pitch_dy_));
+  Buffer<float> v(static_cast<std::size_t>(points() * point_x_));
+  Buffer<float> s(static_cast<std::size_t>(points() * point_dy_));
   const int64_t point_floats = g_.kernel[0] * g_.out_channels * pitch_m_;
   Buffer<float> sums(static_cast<std::size_t>(points() * point_floats));
   for (int64_t first = 0; first < total_tiles_; first += slab_tiles_) {

@@ -30,6 +30,7 @@ struct TrainConfig {
   std::string resize = "";       ///< HxW; default: the size the pictures have
   double val_fraction = 0.1;     ///< held out when the data has no test part
   int64_t seed = 1;
+  bool exact = false;   ///< only algorithms that add up the products of the definition
   int64_t threads = 0;  ///< 0: all processors
   int64_t workers = 1;  ///< threads that decode and augment
 
@@ -58,6 +59,7 @@ void for_each_field(F&& f) {
   f("resize", &TrainConfig::resize, "HxW to bring pictures to");
   f("val_fraction", &TrainConfig::val_fraction, "share held out when the data has no test part");
   f("seed", &TrainConfig::seed, "seed of weights, order and augmentation");
+  f("exact", &TrainConfig::exact, "no Winograd and no FFT: smaller rounding errors, slower");
   f("threads", &TrainConfig::threads,
     "threads that compute; 0: all processors. Never changes a bit");
   f("workers", &TrainConfig::workers, "threads that decode and augment. Never changes a bit");

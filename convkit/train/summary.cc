@@ -177,9 +177,12 @@ class Builder final : public autograd::Tracer {
     row.multiply_adds += multiply_adds;
     for (std::string& line : explanation_of(event)) row.explanation.push_back(std::move(line));
     if (const auto geometry = ops::conv_geometry(event)) {
-      kernels::ConvChoice choice = kernels::choose(*geometry, kernels::Direction::forward);
-      row.algorithm = choice.algorithm->name;
-      row.algorithm_reason = std::move(choice.reason);
+      row.problem = kernels::to_string(*geometry);
+      for (const kernels::Direction direction : kernels::kDirections) {
+        kernels::ConvChoice choice = kernels::choose(*geometry, direction);
+        row.plan.push_back({kernels::name(direction), choice.algorithm->name,
+                            std::move(choice.reason), choice.seconds});
+      }
     }
     std::vector<std::size_t> targets = open_;
     targets.push_back(summary_.rows.size() - 1);

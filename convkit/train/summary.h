@@ -11,6 +11,14 @@
 /// it.
 namespace convkit::train {
 
+/// How the planner would compute one direction of a convolution in training.
+struct PlannedConvolution {
+  std::string direction;  ///< forward, backward_input, backward_weight
+  std::string algorithm;  ///< a row of kernels/conv_algorithm.h
+  std::string reason;     ///< why: its estimated time, those of the others, and why not the rest
+  double seconds = 0.0;   ///< estimated, on two cores
+};
+
 /// One row: a layer, an operation outside the layers, or a container of rows that follow it.
 struct SummaryRow {
   std::string path;  ///< of the module, empty for the net itself
@@ -27,8 +35,8 @@ struct SummaryRow {
   std::vector<int64_t> receptive_field;  ///< input elements along each axis; see receptive_field.h
   std::vector<int64_t> stride;           ///< input elements between two neighbours of the output
   std::vector<std::string> explanation;  ///< the output size, axis by axis
-  std::string algorithm;         ///< of a convolution's forward: a row of kernels/conv_algorithm.h
-  std::string algorithm_reason;  ///< why the planner takes it
+  std::string problem;  ///< a convolution's geometry in benchdnn's notation, else empty
+  std::vector<PlannedConvolution> plan;  ///< of a convolution: its three directions
 };
 
 struct Summary {
@@ -46,8 +54,12 @@ struct Summary {
 /// evaluation mode. Throws what the net throws for such an input.
 CONVKIT_API Summary summarize(nn::AnyModule& net, const Shape& input);
 
-/// The table, as wide as it needs to be; with `explain`, the formulas of each row and the
-/// algorithm of each convolution follow it.
-CONVKIT_API std::string to_table(const Summary& summary, bool explain = false);
+struct SummaryDetail {
+  bool explain = false;  ///< the formulas of each row, the algorithm of each convolution's forward
+  bool plan = false;     ///< the algorithms of all directions, and why
+};
+
+/// The table, as wide as it needs to be, and the details below it.
+CONVKIT_API std::string to_table(const Summary& summary, const SummaryDetail& detail = {});
 
 }  // namespace convkit::train

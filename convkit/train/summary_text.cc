@@ -55,9 +55,24 @@ std::string label(const SummaryRow& row) {
 
 std::string count_or_dash(int64_t count) { return count == 0 ? "-" : with_thousands(count); }
 
+std::vector<std::string> details_of(const SummaryRow& row, const SummaryDetail& detail) {
+  std::vector<std::string> lines;
+  if (detail.explain) lines = row.explanation;
+  if (row.plan.empty()) return lines;
+  if (detail.plan) {
+    lines.push_back(row.problem);
+    for (const PlannedConvolution& planned : row.plan)
+      lines.push_back(
+          message(planned.direction, ": ", planned.algorithm, " (", planned.reason, ")"));
+  } else if (detail.explain) {
+    lines.push_back(message("algorithm: ", row.plan[0].algorithm, " (", row.plan[0].reason, ")"));
+  }
+  return lines;
+}
+
 }  // namespace
 
-std::string to_table(const Summary& summary, bool explain) {
+std::string to_table(const Summary& summary, const SummaryDetail& detail) {
   TextTable table({"layer (type)", "output", "parameters", "multiply-adds", "memory",
                    "receptive field", "stride"});
   for (std::size_t i = 0; i < summary.rows.size(); ++i) {
@@ -67,12 +82,9 @@ std::string to_table(const Summary& summary, bool explain) {
                    row.is_again ? "(again)" : count_or_dash(row.parameters),
                    count_or_dash(row.multiply_adds), row.bytes == 0 ? "-" : size_text(row.bytes),
                    extents(row.receptive_field), extents(row.stride)});
-    if (!explain || row.is_container) continue;
-    for (const std::string& line : row.explanation)
+    if (row.is_container) continue;
+    for (const std::string& line : details_of(row, detail))
       table.add_line(continuation(summary.rows, i) + line);
-    if (row.algorithm.empty()) continue;
-    table.add_line(continuation(summary.rows, i) +
-                   message("algorithm: ", row.algorithm, " (", row.algorithm_reason, ")"));
   }
   return table.text() + message("\nparameters:     ", with_thousands(summary.parameters), " (",
                                 size_text(summary.parameter_bytes), " with ",

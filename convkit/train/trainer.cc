@@ -8,6 +8,7 @@
 
 #include "convkit/autograd/record.h"
 #include "convkit/base/error.h"
+#include "convkit/base/exactness.h"
 #include "convkit/base/random.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/io/file.h"
@@ -63,6 +64,10 @@ class RunThreads {
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<UseThreadPool> use_;
 };
+
+Exactness exactness_of(const TrainConfig& config) {
+  return config.exact ? Exactness::exact : exactness();
+}
 
 nn::AnyModule seeded_net(const ModelCard& card) {
   manual_seed(static_cast<uint64_t>(card.config.seed));
@@ -338,6 +343,7 @@ TrainOutcome train(const TrainConfig& config, const std::string& directory, bool
   RunDirectory::check_free(directory, overwrite);
   const KeepGenerator keep;
   const RunThreads threads(config.threads);
+  const UseExactness exactness(exactness_of(config));
   DataSource data = open_data(config);
   // Everything that can be wrong with the request is known before the folder is made.
   static_cast<void>(seeded_net(data.card));
@@ -373,6 +379,7 @@ TrainOutcome resume(const std::string& directory, const ResumeOptions& options,
                 "' has no checkpoint to go on from; start it anew with --force");
   const KeepGenerator keep;
   const RunThreads threads(config.threads);
+  const UseExactness exactness(exactness_of(config));
   DataSource data = open_data(config);
   Run run(config, data, std::move(run_directory), hooks);
   if (begins) {

@@ -20,6 +20,8 @@ using kernels::conv_algorithm;
 using kernels::conv_algorithms;
 using kernels::kDirections;
 using kernels::parse_problem;
+using kernels::PlanOptions;
+using kernels::Weights;
 
 // Every row but the oracle itself, on every instruction set.
 void expect_all_rows_match(const ConvGeometry& g, unsigned seed) {
@@ -92,9 +94,9 @@ TEST(ConvAlgorithms, MatchTheReferenceOnRandomGeometriesThatWinogradTakes) {
 
 TEST(ConvAlgorithms, MatchTheReferenceWhereRowsCollideInTheCache) {
   const OnThreads alone(1);
-  for (const char* problem :
-       {"mb2ic512ih7oc33oh7kh1ph0", "mb1ic1024ih5oc16oh5kh3ph1", "mb2ic512ih9oc40oh5kh1sh2ph0",
-        "mb1ic256ih9oc20oh5kh3sh2ph1", "g2mb1ic1024iw30oc64ow30kw3pw1"})
+  for (const char* problem : {"mb2ic512ih7oc33oh7kh1ph0", "mb1ic1024ih5oc16oh5kh3ph1",
+                              "mb2ic512ih9oc40oh5kh1sh2ph0", "mb1ic256ih9oc20oh5kh3sh2ph1",
+                              "g2mb1ic1024iw30oc64ow30kw3pw1", "mb4ic32ih16oc32oh16kh3ph1"})
     expect_all_rows_match(parse_problem(problem), 3);
 }
 
@@ -192,22 +194,43 @@ TEST(ConvAlgorithms, AnUnknownNameIsRefusedWithTheNamesThereAre) {
                "depthwise, winograd4, winograd2, direct, reference");
 }
 
+std::string chosen(const char* problem, Direction direction, const PlanOptions& options = {}) {
+  return choose(parse_problem(problem), direction, options).algorithm->name;
+}
+
 TEST(ConvPlanner, PicksDepthwiseWhereEveryChannelIsAGroup) {
   for (const char* problem :
        {"g32mb1ic32ih112oc32oh112kh3ph1", "g256mb8ic256iw1000oc256ow1000kw7pw3",
         "g64mb1ic64ih56oc64oh56kh3ph2dh1"})
-    for (const Direction direction : kDirections) {
-      const auto [row, reason] = choose(parse_problem(problem), direction);
-      EXPECT_STREQ(row->name, "depthwise") << problem;
-      EXPECT_NE(reason.find("channels fill the vectors"), std::string::npos) << reason;
-    }
+    for (const Direction direction : kDirections)
+      EXPECT_EQ(chosen(problem, direction), "depthwise");
 }
 
-TEST(ConvPlanner, PicksDirectElsewhere) {
-  for (const char* problem : {"mb1ic64ih56oc64oh56kh3ph1", "g4mb1ic64ih56oc64oh56kh3ph1",
-                              "g4mb1ic4ih9oc8oh9kh3ph1", "mb1ic1iw1000oc1ow937kw64pw0"})
+TEST(ConvPlanner, PicksWinogradWhereManyTilesMeetManyChannels) {
+  for (const char* problem :
+       {"mb1ic64ih56oc64oh56kh3ph1", "mb16ic128ih28oc128oh28kh3ph1",
+        "mb1ic64id8ih28iw28oc64od8oh28ow28kd3kh3kw3pd1ph1pw1", "mb16ic64iw1000oc64ow1000kw3pw1"})
     for (const Direction direction : kDirections)
-      EXPECT_STREQ(choose(parse_problem(problem), direction).algorithm->name, "direct") << problem;
+      EXPECT_EQ(chosen(problem, direction), "winograd4");
+}
+
+TEST(ConvPlanner, PicksDirectForExactResultsStridesWideKernelsAndFewTiles) {
+  const PlanOptions exact = {.exactness = Exactness::exact};
+  for (const Direction direction : kDirections) {
+    EXPECT_EQ(chosen("mb1ic64ih56oc64oh56kh3ph1", direction, exact), "direct");
+    for (const char* problem : {"mb1ic64ih56oc64oh28kh3sh2ph1", "mb1ic64ih56oc64oh56kh3ph2dh1",
+                                "mb1ic64ih56oc64oh56kh5ph2", "mb1ic1024ih14oc256oh14kh1ph0",
+                                "mb1ic3ih224oc64oh112kh7sh2ph3"})
+      EXPECT_EQ(chosen(problem, direction), "direct") << problem;
+  }
+}
+
+// Transformed weights of 17 or 38 MB must serve enough tiles, unless they are transformed only
+// once.
+TEST(ConvPlanner, KnowsWhetherWeightsArePackedForEachRun) {
+  const char* const problem = "mb1ic512ih7oc512oh7kh3ph1";
+  EXPECT_EQ(chosen(problem, Direction::forward, {.weights = Weights::changing}), "direct");
+  EXPECT_NE(chosen(problem, Direction::forward, {.weights = Weights::fixed}), "direct");
 }
 
 TEST(ConvPlanner, NeverPicksTheReferenceNorARowThatDoesNotApply) {
@@ -215,13 +238,23 @@ TEST(ConvPlanner, NeverPicksTheReferenceNorARowThatDoesNotApply) {
   for (int i = 0; i < 300; ++i) {
     const ConvGeometry g = random_geometry(random);
     for (const Direction direction : kDirections) {
-      const auto [row, reason] = choose(g, direction);
-      EXPECT_EQ(row, &plan(g, direction));
-      EXPECT_STRNE(row->name, "reference");
-      EXPECT_EQ(row->why_not(g, direction), "");
-      EXPECT_FALSE(reason.empty());
+      const kernels::ConvChoice choice = choose(g, direction);
+      EXPECT_STRNE(choice.algorithm->name, "reference");
+      EXPECT_EQ(choice.algorithm->why_not(g, direction), "");
+      EXPECT_FALSE(choice.reason.empty());
+      EXPECT_TRUE(std::isfinite(choice.seconds));
     }
   }
+}
+
+TEST(ConvPlanner, KeepsProgramsForTheNextCallButNotWithoutEnd) {
+  ConvGeometry g = parse_problem("mb1ic2ih4oc2oh4kh3ph1");
+  const auto first = planned_program(g, Direction::forward);
+  EXPECT_EQ(planned_program(g, Direction::forward), first);
+  EXPECT_NE(planned_program(g, Direction::forward, {.weights = Weights::fixed}), first);
+  const std::weak_ptr<const kernels::ConvProgram> forgotten = first;
+  for (g.batch = 2; g.batch < 2000; ++g.batch) planned_program(g, Direction::forward);
+  EXPECT_EQ(forgotten.use_count(), 1);  // only `first` holds it
 }
 
 TEST(ConvPlanner, ARowSaysInWordsWhyItDoesNotApply) {

@@ -4,6 +4,7 @@
 
 #include "convkit/autograd/engine.h"
 #include "convkit/autograd/record.h"
+#include "convkit/base/exactness.h"
 #include "convkit/models/m5.h"
 #include "convkit/models/r3d.h"
 #include "convkit/models/resnet.h"
@@ -69,6 +70,19 @@ class Comparison {
     }
   }
 
+  void norms(const std::string& prefix, const std::vector<Tensor>& tensors) {
+    const std::vector<float> norms = values(prefix + "_norm");
+    ASSERT_EQ(norms.size(), tensors.size());
+    const double floor = *std::max_element(norms.begin(), norms.end()) / 100;
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      double squares = 0;
+      for (const float element : tensors[i].to_vector<float>())
+        squares += static_cast<double>(element) * static_cast<double>(element);
+      EXPECT_NEAR(std::sqrt(squares), norms[i], 1e-3 * std::max<double>(norms[i], floor))
+          << c_.at("name").get<std::string>() << " " << prefix << " " << i;
+    }
+  }
+
  private:
   double allowed(const std::string& role) const {
     return std::max(c_.at("float32_error").at(role).get<double>(), kLastPlace) *
@@ -83,8 +97,13 @@ class Comparison {
 };
 
 // The net's keys and shapes are torchvision's; outputs, loss, gradients and buffers PyTorch's.
+//
+// Winograd's larger errors stay within the same bounds but for the gradients of early layers: there
+// an activation that a rounding error moves across a ReLU's zero counts, as one of thousands, so
+// that only the norms of gradients are compared, to a thousandth.
 template <class Net>
-void expect_like_pytorch(const std::string& name, Net net) {
+void expect_like_pytorch(const std::string& name, Net net, Exactness exactness) {
+  const UseExactness use(exactness);
   const test::GoldenFile golden("nets");
   const nlohmann::json& c = golden.find_case(name);
   nlohmann::json keys;
@@ -111,7 +130,10 @@ void expect_like_pytorch(const std::string& name, Net net) {
     std::vector<Tensor> gradients;
     for (const auto& [key, parameter] : nn::named_parameters(net))
       gradients.push_back(parameter.grad());
-    compare.summaries("grad", gradients);
+    if (exactness == Exactness::exact)
+      compare.summaries("grad", gradients);
+    else
+      compare.norms("grad", gradients);
   }
   std::vector<Tensor> buffers;
   for (const auto& [key, tensor] : nn::state_dict(net))
@@ -119,16 +141,24 @@ void expect_like_pytorch(const std::string& name, Net net) {
   compare.summaries("buffer", buffers);
 }
 
+template <class Make>
+void expect_like_pytorch(const std::string& name, Make&& make) {
+  for (const Exactness exactness : {Exactness::exact, Exactness::fast})
+    expect_like_pytorch(name, make(), exactness);
+}
+
 TEST(ResNet18, ComputesWhatTorchvisionComputes) {
-  expect_like_pytorch("resnet18", resnet18<2>({.num_classes = 10}));
+  expect_like_pytorch("resnet18", [] { return resnet18<2>({.num_classes = 10}); });
 }
 TEST(ResNet50, ComputesWhatTorchvisionComputes) {
-  expect_like_pytorch("resnet50", resnet50<2>({.num_classes = 10}));
+  expect_like_pytorch("resnet50", [] { return resnet50<2>({.num_classes = 10}); });
 }
 TEST(R3D18, ComputesWhatTorchvisionComputes) {
-  expect_like_pytorch("r3d_18", r3d_18({.num_classes = 10}));
+  expect_like_pytorch("r3d_18", [] { return r3d_18({.num_classes = 10}); });
 }
-TEST(M5, ComputesWhatPyTorchComputes) { expect_like_pytorch("m5", M5({.num_classes = 10})); }
+TEST(M5, ComputesWhatPyTorchComputes) {
+  expect_like_pytorch("m5", [] { return M5({.num_classes = 10}); });
+}
 
 }  // namespace
 }  // namespace convkit::models

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "convkit/base/error.h"
+#include "convkit/base/exactness.h"
 #include "convkit/models/registry.h"
 #include "convkit/nn/conv.h"
 #include "convkit/nn/linear.h"
@@ -105,18 +106,33 @@ TEST(Summary, ExplainsOutputSizesWithTheirNumbers) {
               ElementsAre("L: floor((16000 + 39 + 39 − 1·(79 − 1) − 1) / 4) + 1 = 4000"));
 }
 
-TEST(Summary, NamesTheAlgorithmOfEachConvolution) {
+TEST(Summary, PlansEachConvolutionInEachDirection) {
   for (const SummaryRow& row : resnet18().rows) {
-    EXPECT_EQ(row.algorithm, row.type == "Conv2d" ? "direct" : "") << row.path;
-    EXPECT_EQ(row.algorithm_reason.empty(), row.algorithm.empty()) << row.path;
+    ASSERT_EQ(row.plan.size(), row.type == "Conv2d" ? 3 : 0) << row.path;
+    EXPECT_EQ(row.problem.empty(), row.plan.empty()) << row.path;
   }
+  EXPECT_EQ(row_at(resnet18(), "conv1").plan[0].algorithm, "direct");
+  const SummaryRow& row = row_at(resnet18(), "layer1.0.conv1");
+  EXPECT_EQ(row.problem, "mb1ic64ih56oc64oh56kh3ph1");
+  EXPECT_EQ(row.plan[2].direction, "backward_weight");
+  EXPECT_EQ(row.plan[2].algorithm, "winograd4");
+  const UseExactness exact(Exactness::exact);
+  nn::AnyModule net = models::make_model("resnet18", {3, 64, 64}, 10);
+  EXPECT_EQ(row_at(summarize(net, {1, 3, 64, 64}), "layer1.0.conv1").plan[0].algorithm, "direct");
+}
+
+TEST(Summary, ShowsPlansWhenAsked) {
   nn::AnyModule net = nn::Sequential(
       nn::Conv1d({.in_channels = 4, .out_channels = 4, .kernel_size = 3, .groups = 4}));
-  const Summary depthwise = summarize(net, {1, 4, 9});
-  EXPECT_EQ(row_at(depthwise, "0").algorithm, "depthwise");
-  const char* const line = "algorithm: depthwise (each of the 4 groups is one channel";
-  EXPECT_THAT(to_table(depthwise, true), HasSubstr(line));
-  EXPECT_THAT(to_table(depthwise), testing::Not(HasSubstr(line)));
+  const Summary summary = summarize(net, {1, 4, 9});
+  EXPECT_THAT(to_table(summary, {.explain = true}),
+              testing::AllOf(HasSubstr("algorithm: depthwise (estimated "),
+                             testing::Not(HasSubstr("backward_input"))));
+  EXPECT_THAT(to_table(summary, {.plan = true}),
+              testing::AllOf(HasSubstr("g4mb1ic4iw9oc4ow7kw3pw0"),
+                             HasSubstr("backward_weight: depthwise (estimated "),
+                             HasSubstr("not Winograd: 4 groups, where it takes one")));
+  EXPECT_THAT(to_table(summary), testing::Not(HasSubstr("depthwise")));
 }
 
 TEST(Summary, ShowsEveryActivationOfAResidualBlock) {
@@ -182,7 +198,7 @@ TEST(Summary, CountsAParameterUsedTwiceOnce) {
 }
 
 TEST(Summary, PrintsATable) {
-  const std::string table = to_table(summary_of("lenet5"), true);
+  const std::string table = to_table(summary_of("lenet5"), {.explain = true});
   EXPECT_THAT(table, HasSubstr("├─ conv1 (Conv2d)"));
   EXPECT_THAT(table, HasSubstr("└─ fc3 (Linear)"));
   EXPECT_THAT(to_table(summary_of("resnet18")), HasSubstr("│     └─ relu (ReLU)"));
