@@ -21,6 +21,7 @@ constexpr int64_t kWantedTasks = 48;
 // that their input stays in the second-level cache.
 constexpr int64_t kFewestRows = 112;
 constexpr int64_t kMostRows = 448;
+constexpr int64_t kManyBlocks = 8;
 constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 constexpr int64_t kFewChannels = 32;
 constexpr int64_t kPackDepth = 16;
@@ -62,7 +63,14 @@ class Correlation {
   int64_t tasks() const { return cut_.bricks() * g_.groups * chunks_; }
 
   void pack(int64_t task, const float* w, float* packed) const;
-  void run(int64_t task, const float* x, const float* packed, const ConvEpilogue& epilogue,
+  // Weights either packed, or as they are: then each task packs its own into the second-level
+  // cache, which pays where no other task needs them.
+  struct Weights {
+    const float* packed;
+    const float* plain;
+  };
+  bool tasks_share_weights() const { return cut_.bricks() > 1; }
+  void run(int64_t task, const float* x, const Weights& weights, const ConvEpilogue& epilogue,
            float* y) const;
 
  private:
@@ -73,8 +81,13 @@ class Correlation {
     int64_t kernel_line;
     TapRange k;
   };
+  template <class Pack>
+  void for_each_tap(Pack&& pack) const;
   void pack_cell(const Block& block, const PackCell& cell, const float* weights,
                  float* packed) const;
+  const float* group_weights(const float* w, int64_t group) const {
+    return w + group * g_.group_out() * g_.group_in() * g_.kernel[0] * g_.kernel[1] * g_.kernel[2];
+  }
   void plan_blocks();
   void plan_input();
   int64_t offset_count() const {
@@ -129,6 +142,9 @@ void Correlation::plan_input() {
   const std::array<int64_t, 4> rows = {g_.batch, axes_[0].rows, axes_[1].rows, axes_[2].rows};
   const int64_t total = rows[0] * rows[1] * rows[2] * rows[3];
   int64_t wanted = std::clamp(total / kWantedTasks, kFewestRows, kMostRows);
+  // One brick leaves each weight to one task; its columns are enough to share out.
+  if (total <= kMostRows && static_cast<int64_t>(blocks_.size()) * g_.groups >= kManyBlocks)
+    wanted = total;
   for (;; wanted /= 2) {
     cut_ = BrickCut(rows, wanted);
     input_.set_brick_size(cut_.size());
@@ -185,36 +201,42 @@ int64_t Correlation::pack_tasks() const {
   return g_.groups * (sides_.weight_k == 1 ? blocks : ceil_div(depth_, kPackDepth));
 }
 
-void Correlation::pack(int64_t task, const float* w, float* packed) const {
-  const int64_t per_group = pack_tasks() / g_.groups;
-  const int64_t group = task / per_group;
-  const int64_t part = task % per_group;
-  const float* const weights =
-      w + group * g_.group_out() * g_.group_in() * g_.kernel[0] * g_.kernel[1] * g_.kernel[2];
+// Calls pack(cell) for the taps in the order of packed weights, with all k.
+template <class Pack>
+void Correlation::for_each_tap(Pack&& pack) const {
   const auto count = [&](int axis) { return static_cast<int64_t>(axes_[axis].offsets.size()); };
   int64_t tap = 0;
   for (int64_t d = 0; d < count(0); ++d)
     for (int64_t h = 0; h < count(1); ++h)
-      for (int64_t i = 0; i < count(2); ++i, ++tap) {
-        PackCell cell = {.tap = tap,
-                         .offset_w = i,
-                         .kernel_line = axes_[0].tap(d, 0) * g_.kernel[1] + axes_[1].tap(h, 0),
-                         .k = {0, depth_}};
-        float* const to = packed + group * group_packed_;
-        if (sides_.weight_k == 1) {
-          pack_cell(blocks_[static_cast<std::size_t>(part)], cell, weights, to);
-        } else {
-          cell.k = {part * kPackDepth, std::min(depth_, (part + 1) * kPackDepth)};
-          for (const Block& block : blocks_) pack_cell(block, cell, weights, to);
-        }
-      }
+      for (int64_t i = 0; i < count(2); ++i, ++tap)
+        pack(PackCell{.tap = tap,
+                      .offset_w = i,
+                      .kernel_line = axes_[0].tap(d, 0) * g_.kernel[1] + axes_[1].tap(h, 0),
+                      .k = {0, depth_}});
+}
+
+void Correlation::pack(int64_t task, const float* w, float* packed) const {
+  const int64_t per_group = pack_tasks() / g_.groups;
+  const int64_t group = task / per_group;
+  const int64_t part = task % per_group;
+  const float* const weights = group_weights(w, group);
+  float* const to = packed + group * group_packed_;
+  for_each_tap([&](PackCell cell) {
+    if (sides_.weight_k == 1) {
+      const Block& block = blocks_[static_cast<std::size_t>(part)];
+      pack_cell(block, cell, weights, to + block.packed);
+    } else {
+      cell.k = {part * kPackDepth, std::min(depth_, (part + 1) * kPackDepth)};
+      for (const Block& block : blocks_) pack_cell(block, cell, weights, to + block.packed);
+    }
+  });
 }
 
 void Correlation::pack_cell(const Block& block, const PackCell& cell, const float* weights,
                             float* packed) const {
   const int64_t width = block.vectors * kernels_.lanes;
   const int64_t rows = cell.k.last - cell.k.first;
-  float* const to = packed + block.packed + (cell.tap * depth_ + cell.k.first) * width;
+  float* const to = packed + (cell.tap * depth_ + cell.k.first) * width;
   const bool folded = axes_[2].fold > 1;
   if (folded || (block.count < width && sides_.weight_k == 1)) std::fill_n(to, rows * width, 0.0f);
   // Columns of one output position at a time.
@@ -239,7 +261,7 @@ void Correlation::pack_cell(const Block& block, const PackCell& cell, const floa
   }
 }
 
-void Correlation::run(int64_t task, const float* x, const float* packed,
+void Correlation::run(int64_t task, const float* x, const Weights& weights,
                       const ConvEpilogue& epilogue, float* y) const {
   const int64_t chunk = task % chunks_;
   const int64_t group = task / chunks_ % g_.groups;
@@ -254,12 +276,22 @@ void Correlation::run(int64_t task, const float* x, const float* packed,
   runs.reserve(tables.size());
   for (const RowTable& table : tables) runs.push_back(list_taps(axes_, input_, table, joins_taps_));
   float padded_bias[kMaxTileVectors * 64];
+  Buffer<float> packed(
+      weights.packed != nullptr
+          ? 0
+          : static_cast<std::size_t>(offset_count() * depth_ * kMaxTileVectors * kernels_.lanes));
   std::vector<TileSegment> segments;
   for (int64_t b = blocks * chunk / chunks_; b < blocks * (chunk + 1) / chunks_; ++b) {
     const Block& block = blocks_[static_cast<std::size_t>(b)];
     TileJob job;
     job.b_step = block.vectors * kernels_.lanes;
-    job.b = packed + group * group_packed_ + block.packed;
+    job.b = packed.data();
+    if (weights.packed != nullptr)
+      job.b = weights.packed + group * group_packed_ + block.packed;
+    else
+      for_each_tap([&](const PackCell& cell) {
+        pack_cell(block, cell, group_weights(weights.plain, group), packed.data());
+      });
     job.c = y + group * columns_ + block.first;
     if (epilogue.bias != nullptr) {
       for (int64_t j = 0; j < job.b_step; ++j)
@@ -315,14 +347,28 @@ class DirectCorrelations : public ConvProgram {
 
   void run(const float* x, const float* packed, const ConvEpilogue& epilogue,
            float* y) const override {
-    parallel_for(tasks(), [&](int64_t task) {
-      const std::size_t part = part_of(task_end_, task);
-      parts_[part].run(task - (part > 0 ? task_end_[part - 1] : 0), x, packed + packed_start_[part],
-                       epilogue, y);
-    });
+    run_parts(x, packed, nullptr, epilogue, y);
+  }
+
+  void pack_and_run(const float* x, const float* w, const ConvEpilogue& epilogue,
+                    float* y) const override {
+    if (tasks_share_weights()) return ConvProgram::pack_and_run(x, w, epilogue, y);
+    run_parts(x, nullptr, w, epilogue, y);
   }
 
  private:
+  bool tasks_share_weights() const {
+    return std::any_of(parts_.begin(), parts_.end(),
+                       [](const Correlation& part) { return part.tasks_share_weights(); });
+  }
+  void run_parts(const float* x, const float* packed, const float* w, const ConvEpilogue& epilogue,
+                 float* y) const {
+    parallel_for(tasks(), [&](int64_t task) {
+      const std::size_t part = part_of(task_end_, task);
+      const float* const weights = packed != nullptr ? packed + packed_start_[part] : nullptr;
+      parts_[part].run(task - (part > 0 ? task_end_[part - 1] : 0), x, {weights, w}, epilogue, y);
+    });
+  }
   int64_t pack_tasks() const { return pack_end_.empty() ? 0 : pack_end_.back(); }
   int64_t tasks() const { return task_end_.empty() ? 0 : task_end_.back(); }
   static std::size_t part_of(const std::vector<int64_t>& ends, int64_t task) {

@@ -65,9 +65,9 @@ class CONVKIT_API ConvProgram {
 
   virtual ConvWork work() const = 0;
 
-  /// Packs into memory of its own, then runs.
-  void pack_and_run(const float* first, const float* second, const ConvEpilogue& epilogue,
-                    float* out) const;
+  /// Packs into memory of its own, then runs; or as run does, but on the operand as it is.
+  virtual void pack_and_run(const float* first, const float* second, const ConvEpilogue& epilogue,
+                            float* out) const;
 };
 
 }  // namespace convkit::kernels

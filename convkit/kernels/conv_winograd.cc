@@ -211,51 +211,42 @@ ConvWork WinogradCorrelation::work() const {
   return work;
 }
 
-// Packed weights: [block of columns][point][tap along D][input channel][column].
+// Packed weights: [block of columns][point][tap along D][input channel][column]. The transforms
+// take vectors of columns. Backward-input finds columns side by side in w; forward finds input
+// channels, and turns a few of each tap first.
 void WinogradCorrelation::pack(const float* w, float* packed) const {
   const int64_t flat = taps_ / taps_d_;
   const int64_t lanes = tiles_.lanes;
   const int64_t panel = taps_d_ * in_channels_ * width_;
-  // The channel that lies side by side in w is the input's in forward, the output's in backward.
-  const int64_t inner = flip_ ? out_channels_ : in_channels_;
-  const int64_t outer = flip_ ? in_channels_ : out_channels_;
-  const int64_t inner_step = ceil_div(inner, flip_ ? width_ : lanes);
-  const int64_t outer_step = ceil_div(outer, flip_ ? lanes : width_);
-  parallel_for(inner_step * outer_step, [&](int64_t task) {
-    const int64_t first_outer = task / inner_step * (flip_ ? lanes : width_);
-    const int64_t end_outer = std::min(outer, first_outer + (flip_ ? lanes : width_));
-    const int64_t first_inner = task % inner_step * (flip_ ? width_ : lanes);
-    const int64_t end_inner = std::min(inner, first_inner + (flip_ ? width_ : lanes));
-    Buffer<float> turned(static_cast<std::size_t>(points() * width_ * lanes));
+  const int64_t groups = ceil_div(in_channels_, lanes);
+  parallel_for(groups * column_blocks_, [&](int64_t task) {
+    const int64_t block = task / groups;
+    const int64_t first = task % groups * lanes;
+    const int64_t count = std::min(lanes, in_channels_ - first);
+    const int64_t columns = std::min(width_, out_channels_ - block * width_);
+    Buffer<float> turned(static_cast<std::size_t>(flip_ ? 0 : flat * lanes * width_));
+    if (!flip_) std::fill_n(turned.data(), turned.size(), 0.0f);
     for (int64_t kd = 0; kd < taps_d_; ++kd) {
-      const int64_t from_kd = flip_ ? taps_d_ - 1 - kd : kd;
-      const auto weights = [&](int64_t o, int64_t i) {
-        return w + (o * taps_ + from_kd * flat) * inner + i;
-      };
-      if (flip_) {
-        for (int64_t o = first_outer; o < end_outer; ++o)
-          for (int64_t v = first_inner; v < first_inner + width_; v += lanes) {
-            float* const to = packed + first_inner / width_ * points() * panel +
-                              (kd * in_channels_ + o) * width_ + (v - first_inner);
-            if (v < end_inner)
-              transforms_.weight(weights(o, v), inner, end_inner - v, true, to, panel);
-            else
-              for (int64_t p = 0; p < points(); ++p) std::fill_n(to + p * panel, lanes, 0.0f);
-          }
-        continue;
-      }
-      // [point][output][input], then turned.
-      for (int64_t o = first_outer; o < end_outer; ++o)
-        transforms_.weight(weights(o, first_inner), inner, end_inner - first_inner, false,
-                           turned.data() + (o - first_outer) * lanes, width_ * lanes);
-      for (int64_t p = 0; p < points(); ++p) {
-        float* const to = packed + (first_outer / width_ * points() + p) * panel +
-                          (kd * in_channels_ + first_inner) * width_;
-        if (end_outer - first_outer < width_)
-          std::fill_n(to, (end_inner - first_inner) * width_, 0.0f);
-        tiles_.transpose(turned.data() + p * width_ * lanes, lanes, end_outer - first_outer,
-                         end_inner - first_inner, to, width_);
-      }
+      if (!flip_)
+        for (int64_t tap = 0; tap < flat; ++tap)
+          tiles_.transpose(w + (block * width_ * taps_ + kd * flat + tap) * in_channels_ + first,
+                           taps_ * in_channels_, columns, count,
+                           turned.data() + tap * lanes * width_, width_);
+      for (int64_t k = 0; k < count; ++k)
+        for (int64_t v = 0; v < width_; v += lanes) {
+          float* const to =
+              packed + block * points() * panel + (kd * in_channels_ + first + k) * width_ + v;
+          if (v >= columns)
+            for (int64_t p = 0; p < points(); ++p) std::fill_n(to + p * panel, lanes, 0.0f);
+          else if (flip_)
+            transforms_.weight(
+                w + ((first + k) * taps_ + (taps_d_ - 1 - kd) * flat) * out_channels_ +
+                    block * width_ + v,
+                out_channels_, columns - v, true, to, panel);
+          else
+            transforms_.weight(turned.data() + k * width_ + v, lanes * width_, lanes, false, to,
+                               panel);
+        }
     }
   });
 }
