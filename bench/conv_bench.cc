@@ -1,70 +1,187 @@
-// Times one convolution layer after the other, in all three directions:
+// Times convolution layers, one after the other:
 //
-//   bench_conv [--threads N] [--simd NAME] [--direction NAME] [PROBLEM...]
+//   bench_conv [OPTIONS] [PROBLEM[:DIRECTION]...]
 //
-// for the problems given (in benchdnn's notation) or for the shapes that the tests check too. One
-// table: GFLOP/s (2 for each multiply-add of the definition), the share of the FMA peak measured
-// beside it, and the GFLOP/s of the peers with convkit's advantage over each. See measure.h for the
-// method and its options.
+// in all three directions or the one named, for the problems given (in benchdnn's notation) or for
+// the shapes that the tests check too. One table: GFLOP/s (2 for each multiply-add of the
+// definition), the share of the FMA peak measured beside it, and the GFLOP/s of the peers with
+// convkit's advantage over each. Forward stands there twice: packing the weights in every call, as
+// training must, and with weights packed beforehand, as in inference (and as oneDNN's always are).
+// See measure.h for the method and its options.
+//
+//   --threads N    of both sides
+//   --simd NAME    convkit's instruction set (the peers have environment variables of their own)
+//   --direction D  forward, backward_input or backward_weight
+//   --algorithms   instead of the peers: every algorithm of convkit that computes the problem
+//   --subnormal    instead of the peers: the same layer with subnormal inputs
+//   --json         a JSON object a line instead of the table
+//   --about        measures nothing else: build, peers, peak and memory bandwidth, as JSON
+//   --list BATCHES measures nothing: every layer of layers.h at each batch (such as 1,8,32), and
+//                  the shapes of the tests at their own, a JSON object a line
+#include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <random>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "bench/bandwidth.h"
+#include "bench/conv_work.h"
 #include "bench/fma_peak.h"
+#include "bench/foreign_load.h"
+#include "bench/layers.h"
 #include "bench/measure.h"
 #include "convkit/base/error.h"
-#include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
-#include "convkit/kernels/conv.h"
 #include "convkit/kernels/conv_planner.h"
 #include "convkit/kernels/target.h"
 #include "tests/support/conv_shapes.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace convkit::bench {
 namespace {
 
 using kernels::ConvGeometry;
 using kernels::Direction;
+using nlohmann::json;
+
+enum class Mode { peers, algorithms, subnormal };
 
 struct Settings {
   int threads = num_threads();
+  Mode mode = Mode::peers;
+  bool as_json = false;
+  bool about = false;
   std::string direction;
+  std::string list_batches;
   std::vector<std::string> problems;
 };
 
-Buffer<float> random_tensor(int64_t count) {
-  static std::mt19937 random(1);
-  std::uniform_real_distribution<float> values(-1.0f, 1.0f);
-  Buffer<float> tensor(static_cast<std::size_t>(count));
-  for (int64_t i = 0; i < count; ++i) tensor[static_cast<std::size_t>(i)] = values(random);
-  return tensor;
+// libtorch allocates its results, convkit's and oneDNN's calls write into memory they are given.
+// Fresh pages from the system would cost libtorch as much as some layers do, so freed ones are
+// kept.
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
 }
 
-void time_direction(const std::string& problem, const ConvGeometry& g, Direction direction,
-                    int threads) {
-  Buffer<float> x = random_tensor(input_count(g));
-  Buffer<float> w = random_tensor(weight_count(g));
-  Buffer<float> y = random_tensor(output_count(g));
-  const Work ours = [&] {
-    if (direction == Direction::forward)
-      conv_forward(g, x.data(), w.data(), nullptr, y.data());
-    else if (direction == Direction::backward_input)
-      conv_backward_input(g, y.data(), w.data(), x.data());
-    else
-      conv_backward_weight(g, x.data(), y.data(), w.data());
-  };
-  std::vector<std::vector<Work>> peers_ways;
-  for (const Peer& peer : peers()) peers_ways.push_back(peer.convolution(g, direction, threads));
+double gflop(const ConvGeometry& g) { return 2e-9 * static_cast<double>(macs(g)); }
+
+std::vector<Rival> rivals_of(const ConvWork& work, const ConvWork& subnormal, const ConvGeometry& g,
+                             Direction direction, const Settings& settings) {
+  if (settings.mode == Mode::algorithms) return work.algorithms();
+  std::vector<Rival> rivals = {{"convkit", {work.call()}}};
+  if (settings.mode == Mode::subnormal) {
+    rivals.push_back({"convkit_subnormal", {subnormal.call()}});
+    return rivals;
+  }
+  if (direction == Direction::forward) rivals.push_back({"convkit_packed", {work.packed_call()}});
+  for (const Peer& peer : peers())
+    rivals.push_back({peer.name, peer.convolution(g, direction, settings.threads)});
+  return rivals;
+}
+
+void print_json(const json& object) {
+  std::printf("%s\n", object.dump().c_str());
+  std::fflush(stdout);
+}
+
+// In the table of the peers: convkit's lines, of which forward has two.
+void print_peer_lines(const std::vector<Rival>& rivals, const std::vector<double>& seconds,
+                      const std::string& start, const std::array<const char*, 2>& algorithms,
+                      double work, double peak) {
+  const std::size_t ours = rivals.size() - peers().size();
+  const std::vector<double> theirs(seconds.begin() + static_cast<std::ptrdiff_t>(ours),
+                                   seconds.end());
+  for (std::size_t i = 0; i < ours; ++i) {
+    std::printf("%s %-10s %-6s %8.1f %4.0f%%", start.c_str(), algorithms[i],
+                i == 0 ? "call" : "packed", work / seconds[i], 100.0 * work / seconds[i] / peak);
+    print_peer_columns(seconds[i], theirs, [&](double time) { return work / time; });
+  }
+}
+
+void time_direction(const ConvGeometry& g, Direction direction, const Settings& settings) {
+  const ConvWork work(g, direction);
+  ConvWork subnormal(settings.mode == Mode::subnormal ? g : ConvGeometry{}, direction);
+  subnormal.make_subnormal();
+  const std::vector<Rival> rivals = rivals_of(work, subnormal, g, direction, settings);
   rest_peers();
+  const ForeignLoad load;
   const double peak = fma_peak();
-  const Times times = measure_against(ours, peers_ways);
-  const double gflop = 2e-9 * static_cast<double>(macs(g));
-  std::printf("%-66s %-15s %-9s %8.1f %4.0f%%", problem.c_str(), name(direction),
-              choose(g, direction).algorithm->name, gflop / times.ours,
-              100.0 * gflop / times.ours / peak);
-  print_peer_columns(times, [&](double seconds) { return gflop / seconds; });
+  const std::vector<double> seconds = measure(rivals);
+  const double foreign_load = load.processors();
+  const char* const chosen = choose(g, direction).algorithm->name;
+  const char* const chosen_packed =
+      choose(g, direction, {.weights = kernels::Weights::fixed}).algorithm->name;
+  if (settings.as_json) {
+    json object = {{"problem", to_string(g)},
+                   {"direction", name(direction)},
+                   {"threads", settings.threads},
+                   {"isa", kernels::simd_target()},
+                   {"algorithm", chosen},
+                   {"gflop", gflop(g)},
+                   {"megabytes", 1e-6 * static_cast<double>(tensor_bytes(g))},
+                   {"peak_gflops", peak},
+                   {"foreign_load", foreign_load},
+                   {"copy_gbs", copy_bandwidth(tensor_bytes(g))},
+                   {"seconds", json::object()}};
+    for (std::size_t i = 0; i < rivals.size(); ++i)
+      object["seconds"][rivals[i].name] = seconds[i];  // NaN becomes null
+    if (direction == Direction::forward) object["algorithm_packed"] = chosen_packed;
+    print_json(object);
+    return;
+  }
+  char start[128];
+  std::snprintf(start, sizeof start, "%-66s %-15s", to_string(g).c_str(), name(direction));
+  if (settings.mode == Mode::peers)
+    return print_peer_lines(rivals, seconds, start, {chosen, chosen_packed}, gflop(g), peak);
+  std::printf("%s %-10s", start, chosen);
+  for (std::size_t i = 0; i < rivals.size(); ++i)
+    std::printf("  %s %.1f", rivals[i].name.c_str(), gflop(g) / seconds[i]);
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+void print_about(int threads) {
+  json versions = json::object();
+  for (const Peer& peer : peers()) versions[peer.name] = peer.version();
+  print_json({{"threads", threads},
+              {"isa", kernels::simd_target()},
+              {"compiler", CONVKIT_BENCH_COMPILER},
+              {"peers", versions},
+              {"peak_gflops", fma_peak()},
+              {"copy_gbs", copy_bandwidth(int64_t{1} << 40)}});
+}
+
+void list_layers(const std::string& batches) {
+  const auto print = [](const char* group, const char* kind, int times, const ConvGeometry& g) {
+    print_json({{"group", group},
+                {"kind", kind},
+                {"times", times},
+                {"problem", to_string(g)},
+                {"gflop", gflop(g)},
+                {"megabytes", 1e-6 * static_cast<double>(tensor_bytes(g))}});
+  };
+  std::istringstream words(batches);
+  for (std::string word; std::getline(words, word, ',');) {
+    const auto at_batch = [&](const Layer& layer) {
+      ConvGeometry g = kernels::parse_problem(layer.problem);
+      g.batch = std::atoi(word.c_str());
+      kernels::validate(g);
+      return g;
+    };
+    for (const Layer& layer : kNetLayers) print(layer.group, "net", layer.times, at_batch(layer));
+    for (const Layer& layer : kHoleLayers) print(layer.group, "hole", layer.times, at_batch(layer));
+  }
+  for (const test::ConvShape& shape : test::kConvShapes)
+    print("shapes of the tests", "test", 1, kernels::parse_problem(shape.problem));
 }
 
 Settings read_settings(int argc, char** argv) {
@@ -81,9 +198,20 @@ Settings read_settings(int argc, char** argv) {
       kernels::set_simd_target(value());
     else if (argument == "--direction")
       settings.direction = value();
+    else if (argument == "--algorithms")
+      settings.mode = Mode::algorithms;
+    else if (argument == "--subnormal")
+      settings.mode = Mode::subnormal;
+    else if (argument == "--json")
+      settings.as_json = true;
+    else if (argument == "--about")
+      settings.about = true;
+    else if (argument == "--list")
+      settings.list_batches = value();
     else if (argument.starts_with("--"))
       throw ValueError(message("unknown option ", argument,
-                               "; there are --threads, --simd, --direction and --benchmark_*"));
+                               "; there are --threads, --simd, --direction, --algorithms, "
+                               "--subnormal, --json, --about, --list and --benchmark_*"));
     else
       settings.problems.push_back(argument);
   }
@@ -93,24 +221,38 @@ Settings read_settings(int argc, char** argv) {
   return settings;
 }
 
+void run(const Settings& settings) {
+  if (!settings.list_batches.empty()) return list_layers(settings.list_batches);
+  set_num_threads(settings.threads);
+  if (settings.about) return print_about(settings.threads);
+  if (!settings.as_json) {
+    std::printf("%d threads, %s, FMA peak %.0f GFLOP/s\n", settings.threads,
+                kernels::simd_target().c_str(), fma_peak());
+    if (settings.mode == Mode::peers) {
+      std::printf("%-66s %-15s %-10s %-6s %8s %5s", "problem", "direction", "algorithm", "",
+                  "GFLOP/s", "peak");
+      print_peer_heading();
+    }
+  }
+  for (const std::string& item : settings.problems) {
+    const std::size_t colon = item.find(':');
+    const std::string wanted =
+        colon == std::string::npos ? settings.direction : item.substr(colon + 1);
+    for (const Direction direction : kernels::kDirections)
+      if (wanted.empty() || wanted == name(direction))
+        time_direction(kernels::parse_problem(item.substr(0, colon)), direction, settings);
+  }
+}
+
 }  // namespace
 }  // namespace convkit::bench
 
 int main(int argc, char** argv) {
   using namespace convkit;
   try {
+    bench::keep_freed_memory();
     bench::start_measuring(&argc, argv);
-    const bench::Settings settings = bench::read_settings(argc, argv);
-    set_num_threads(settings.threads);
-    std::printf("%d threads, %s, FMA peak %.0f GFLOP/s\n", settings.threads,
-                kernels::simd_target().c_str(), bench::fma_peak());
-    std::printf("%-66s %-15s %-9s %8s %5s", "problem", "direction", "algorithm", "GFLOP/s", "peak");
-    bench::print_peer_heading();
-    for (const std::string& problem : settings.problems)
-      for (const kernels::Direction direction : kernels::kDirections)
-        if (settings.direction.empty() || settings.direction == name(direction))
-          bench::time_direction(problem, kernels::parse_problem(problem), direction,
-                                settings.threads);
+    bench::run(bench::read_settings(argc, argv));
   } catch (const Error& error) {
     std::fprintf(stderr, "bench_conv: %s\n", error.what());
     return 1;

@@ -3,9 +3,10 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
+#include <exception>
 #include <limits>
 #include <string>
 
@@ -33,6 +34,19 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
+double seconds_of(const Work& work) {
+  using Clock = std::chrono::steady_clock;
+  rest_peers();
+  const auto start = Clock::now();
+  work();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+constexpr double kNeedsNoWarmUp = 0.1;
+constexpr double kFewTurns = 0.5;
+constexpr double kOneCall = 2.0;
+constexpr int kTurnsOfFew = 3;
+
 }  // namespace
 
 void start_measuring(int* argc, char** argv) {
@@ -46,35 +60,39 @@ void start_measuring(int* argc, char** argv) {
   benchmark::Initialize(argc, argv);
 }
 
-std::vector<double> measure(const std::vector<Work>& rivals) {
-  for (std::size_t i = 0; i < rivals.size(); ++i)
-    benchmark::RegisterBenchmark(std::to_string(i).c_str(), [&rivals, i](benchmark::State& state) {
-      rest_peers();
-      rivals[i]();
-      for ([[maybe_unused]] auto _ : state) rivals[i]();
-    })->UseRealTime();
-  Collector collector(rivals.size());
+std::vector<double> measure(const std::vector<Rival>& rivals) {
+  std::vector<double> fastest(rivals.size(), std::numeric_limits<double>::quiet_NaN());
+  std::vector<std::size_t> owner;  // of each benchmark: the rival's index
+  for (std::size_t rival = 0; rival < rivals.size(); ++rival)
+    for (const Work& work : rivals[rival].ways) {
+      double first = 0.0;
+      try {
+        first = seconds_of(work);
+      } catch (const std::exception&) {
+        continue;
+      }
+      if (first > kOneCall) {
+        fastest[rival] = std::fmin(fastest[rival], first);
+        continue;
+      }
+      benchmark::internal::Benchmark* const turns = benchmark::RegisterBenchmark(
+          std::to_string(owner.size()).c_str(),
+          [&work, warm = first < kNeedsNoWarmUp](benchmark::State& state) {
+            rest_peers();
+            if (warm) work();
+            for ([[maybe_unused]] auto _ : state) work();
+          });
+      turns->UseRealTime();
+      if (first > kFewTurns) turns->Repetitions(kTurnsOfFew);
+      owner.push_back(rival);
+    }
+  if (owner.empty()) return fastest;
+  Collector collector(owner.size());
   benchmark::RunSpecifiedBenchmarks(&collector, ".*");
   benchmark::ClearRegisteredBenchmarks();
-  std::vector<double> medians;
-  for (const std::vector<double>& turns : collector.seconds) medians.push_back(median(turns));
-  return medians;
-}
-
-Times measure_against(const Work& ours, const std::vector<std::vector<Work>>& peers_ways) {
-  std::vector<Work> rivals = {ours};
-  for (const std::vector<Work>& ways : peers_ways)
-    rivals.insert(rivals.end(), ways.begin(), ways.end());
-  const std::vector<double> seconds = measure(rivals);
-  Times times{.ours = seconds[0], .peers = {}};
-  auto next = seconds.begin() + 1;
-  for (const std::vector<Work>& ways : peers_ways) {
-    const auto end = next + static_cast<std::ptrdiff_t>(ways.size());
-    times.peers.push_back(ways.empty() ? std::numeric_limits<double>::quiet_NaN()
-                                       : *std::min_element(next, end));
-    next = end;
-  }
-  return times;
+  for (std::size_t i = 0; i < owner.size(); ++i)
+    fastest[owner[i]] = std::fmin(fastest[owner[i]], median(collector.seconds[i]));
+  return fastest;
 }
 
 void print_peer_heading() {
@@ -82,12 +100,13 @@ void print_peer_heading() {
   std::printf("\n");
 }
 
-void print_peer_columns(const Times& times, const std::function<double(double)>& figure) {
-  for (const double peer : times.peers)
+void print_peer_columns(double ours, const std::vector<double>& theirs,
+                        const std::function<double(double)>& figure) {
+  for (const double peer : theirs)
     if (std::isnan(peer))
       std::printf(" %9s %6s", "-", "-");
     else
-      std::printf(" %9.1f %6.2f", figure(peer), peer / times.ours);
+      std::printf(" %9.1f %6.2f", figure(peer), peer / ours);
   std::printf("\n");
   std::fflush(stdout);
 }

@@ -1,12 +1,15 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "bench/peers.h"
 
 /// Fair times of rivals, by Google Benchmark: each takes several turns, in random order among the
 /// others; before a turn the others' threads are put to rest and the work is done once untimed.
+/// Work of more than 0.1 seconds needs no such warming up, work of more than 0.5 takes three turns,
+/// and of more than 2 its first call counts.
 namespace convkit::bench {
 
 /// Takes Google Benchmark's options (--benchmark_min_time=SECONDS of one turn,
@@ -14,20 +17,19 @@ namespace convkit::bench {
 /// of 0.1 seconds.
 void start_measuring(int* argc, char** argv);
 
-/// The seconds one call of each takes: the median over its turns.
-std::vector<double> measure(const std::vector<Work>& rivals);
-
-/// One row's times: convkit's, then those of each of peers(), the fastest of its ways; NaN where it
-/// has none.
-struct Times {
-  double ours;
-  std::vector<double> peers;
+struct Rival {
+  std::string name;
+  std::vector<Work> ways;  ///< whose fastest counts
 };
-Times measure_against(const Work& ours, const std::vector<std::vector<Work>>& peers_ways);
 
-/// Ends a line of the table with the peers' columns: as a heading, or with a figure made of their
-/// seconds, and the ratio of times (above 1: convkit is faster).
+/// The seconds one call of each rival takes: the median over the turns of its fastest way; NaN for
+/// a rival without ways, or whose ways all throw.
+std::vector<double> measure(const std::vector<Rival>& rivals);
+
+/// Ends a line of a table with the columns of peers(): as a heading, or with a figure made of their
+/// seconds, and the ratio to convkit's (above 1: convkit is faster).
 void print_peer_heading();
-void print_peer_columns(const Times& times, const std::function<double(double)>& figure);
+void print_peer_columns(double ours, const std::vector<double>& theirs,
+                        const std::function<double(double)>& figure);
 
 }  // namespace convkit::bench

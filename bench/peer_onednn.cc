@@ -2,9 +2,11 @@
 
 #include <dnnl.hpp>
 #include <memory>
+#include <string>
 #include <unordered_map>
 
 #include "bench/peers.h"
+#include "bench/random_values.h"
 
 namespace convkit::bench {
 namespace {
@@ -19,13 +21,18 @@ dnnl::engine& engine() {
   return instance;
 }
 
-// A tensor of moderate numbers: zeros or subnormals would not be a fair load.
 memory filled(const memory::desc& desc) {
   memory tensor(desc, engine());
-  auto* const values = static_cast<float*>(tensor.get_data_handle());
-  for (std::size_t i = 0; i < desc.get_size() / sizeof(float); ++i)
-    values[i] = static_cast<float>(i % 17) * 0.1f - 0.8f;
+  fill_random(static_cast<float*>(tensor.get_data_handle()),
+              static_cast<int64_t>(desc.get_size() / sizeof(float)));
   return tensor;
+}
+
+// Where oneDNN has nothing but its reference implementation, a call of a large layer takes minutes.
+void refuse_slow_reference(const dnnl::primitive_desc_base& chosen, const ConvGeometry& g) {
+  constexpr int64_t kMostMacs = 1'000'000'000;
+  if (std::string(chosen.impl_info_str()).starts_with("ref") && macs(g) > kMostMacs)
+    throw dnnl::error(dnnl_unimplemented, "only the reference implementation");
 }
 
 Work runner(const dnnl::primitive& primitive, const Arguments& arguments) {
@@ -54,15 +61,18 @@ Work build(const ConvGeometry& g, Direction direction) {
       dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, kDirect, x, w, y, stride,
                                       dilation, low, high),
       engine());
-  if (direction == Direction::forward)
+  if (direction == Direction::forward) {
+    refuse_slow_reference(forward, g);
     return runner(dnnl::convolution_forward(forward),
                   {{DNNL_ARG_SRC, filled(forward.src_desc())},
                    {DNNL_ARG_WEIGHTS, filled(forward.weights_desc())},
                    {DNNL_ARG_DST, filled(forward.dst_desc())}});
+  }
   if (direction == Direction::backward_input) {
     const dnnl::convolution_backward_data::primitive_desc backward(
         dnnl::convolution_backward_data::desc(kDirect, x, w, y, stride, dilation, low, high),
         engine(), forward);
+    refuse_slow_reference(backward, g);
     return runner(dnnl::convolution_backward_data(backward),
                   {{DNNL_ARG_DIFF_SRC, filled(backward.diff_src_desc())},
                    {DNNL_ARG_WEIGHTS, filled(backward.weights_desc())},
@@ -71,6 +81,7 @@ Work build(const ConvGeometry& g, Direction direction) {
   const dnnl::convolution_backward_weights::primitive_desc backward(
       dnnl::convolution_backward_weights::desc(kDirect, x, w, y, stride, dilation, low, high),
       engine(), forward);
+  refuse_slow_reference(backward, g);
   return runner(dnnl::convolution_backward_weights(backward),
                 {{DNNL_ARG_SRC, filled(backward.src_desc())},
                  {DNNL_ARG_DIFF_WEIGHTS, filled(backward.diff_weights_desc())},
@@ -78,6 +89,12 @@ Work build(const ConvGeometry& g, Direction direction) {
 }
 
 }  // namespace
+
+std::string onednn_version() {
+  const dnnl_version_t& version = *dnnl_version();
+  return std::to_string(version.major) + "." + std::to_string(version.minor) + "." +
+         std::to_string(version.patch);
+}
 
 std::vector<Work> onednn_convolution(const ConvGeometry& geometry, Direction direction,
                                      int threads) {

@@ -1,6 +1,9 @@
 #include <torch/torch.h>
 
+#include <string>
+
 #include "bench/peers.h"
+#include "bench/random_values.h"
 #include "convkit/base/conv_size.h"
 
 namespace convkit::bench {
@@ -26,11 +29,17 @@ int rank_of(const ConvGeometry& g) {
   return g.in[1] > 1 || g.kernel[1] > 1 ? 2 : 1;
 }
 
+torch::Tensor random_tensor(const std::vector<int64_t>& shape) {
+  torch::Tensor tensor = torch::empty(shape);
+  fill_random(tensor.data_ptr<float>(), tensor.numel());
+  return tensor;
+}
+
 Work way(const ConvGeometry& g, Direction direction, bool channels_last) {
   const int rank = rank_of(g);
-  torch::Tensor x = torch::randn(with_channels(g.batch, g.in_channels, g.in, rank));
-  torch::Tensor w = torch::randn(with_channels(g.out_channels, g.group_in(), g.kernel, rank));
-  torch::Tensor y = torch::randn(with_channels(g.batch, g.out_channels, g.out, rank));
+  torch::Tensor x = random_tensor(with_channels(g.batch, g.in_channels, g.in, rank));
+  torch::Tensor w = random_tensor(with_channels(g.out_channels, g.group_in(), g.kernel, rank));
+  torch::Tensor y = random_tensor(with_channels(g.batch, g.out_channels, g.out, rank));
   if (channels_last)
     for (torch::Tensor* tensor : {&x, &w, &y})
       *tensor = tensor->contiguous(rank == 2 ? torch::MemoryFormat::ChannelsLast
@@ -53,6 +62,8 @@ Work way(const ConvGeometry& g, Direction direction, bool channels_last) {
 }
 
 }  // namespace
+
+std::string torch_version() { return TORCH_VERSION; }
 
 std::vector<Work> torch_convolution(const ConvGeometry& geometry, Direction direction,
                                     int threads) {

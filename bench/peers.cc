@@ -6,17 +6,13 @@
 
 namespace convkit::bench {
 
-std::vector<Work> onednn_convolution(const kernels::ConvGeometry&, kernels::Direction, int threads);
-std::vector<Work> torch_convolution(const kernels::ConvGeometry&, kernels::Direction, int threads);
-std::vector<Work> torch_training_step(const TrainNet&, int threads);
-
 const std::vector<Peer>& peers() {
   static const std::vector<Peer> all = {
 #ifdef CONVKIT_BENCH_ONEDNN
-      {"oneDNN", onednn_convolution, nullptr},
+      {"oneDNN", onednn_version, onednn_convolution, nullptr},
 #endif
 #ifdef CONVKIT_BENCH_TORCH
-      {"libtorch", torch_convolution, torch_training_step},
+      {"libtorch", torch_version, torch_convolution, torch_training_step},
 #endif
   };
   return all;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "bench/train_nets.h"
@@ -14,6 +15,7 @@ using Work = std::function<void()>;
 
 struct Peer {
   const char* name;
+  std::string (*version)();
   /// The ways to run this convolution (memory formats), whose fastest counts; none where the peer
   /// refuses it.
   std::vector<Work> (*convolution)(const kernels::ConvGeometry& geometry,
@@ -29,5 +31,14 @@ const std::vector<Peer>& peers();
 /// Ends the peers' idle threads, which would otherwise spin on while convkit is timed (its own
 /// sleep by then).
 void rest_peers();
+
+/// What stands in peers(), each defined in a file that is built where the library is installed.
+std::string onednn_version();
+std::vector<Work> onednn_convolution(const kernels::ConvGeometry& geometry,
+                                     kernels::Direction direction, int threads);
+std::string torch_version();
+std::vector<Work> torch_convolution(const kernels::ConvGeometry& geometry,
+                                    kernels::Direction direction, int threads);
+std::vector<Work> torch_training_step(const TrainNet& net, int threads);
 
 }  // namespace convkit::bench

@@ -5,8 +5,8 @@
 
 #include "convkit/kernels/conv_geometry.h"
 
-/// The one list of convolution shapes: tests check every algorithm on them (in a smaller size),
-/// benchmarks time them, peers run them too.
+/// Convolution shapes that stand for all others: tests check every algorithm on them (in a smaller
+/// size), benchmarks time them, peers run them too. bench/layers.h has the whole nets.
 namespace convkit::test {
 
 struct ConvShape {

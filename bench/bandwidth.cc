@@ -1,0 +1,58 @@
+#include "bench/bandwidth.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <thread>
+#include <utility>
+
+#include "convkit/base/memory.h"
+#include "convkit/base/thread_pool.h"
+
+namespace convkit::bench {
+namespace {
+
+constexpr int kSmallest = 18;
+constexpr int kLargest = 28;
+constexpr int64_t kBytesOfOneTry = int64_t{1} << 25;
+
+double measured(int64_t bytes, int threads) {
+  using Clock = std::chrono::steady_clock;
+  const int64_t half = bytes / 2 / threads;
+  Buffer<char> block(static_cast<std::size_t>(2 * half * threads));
+  std::memset(block.data(), 1, block.size());
+  const int64_t rounds = std::max<int64_t>(1, kBytesOfOneTry / bytes);
+  double best = 0.0;
+  const auto end = Clock::now() + std::chrono::milliseconds(30);
+  do {
+    std::atomic<int> arrived = 0;
+    std::atomic<double> speed = 0.0;
+    parallel_for(threads, [&](int64_t task) {
+      for (++arrived; arrived < threads;) std::this_thread::yield();
+      char* const to = block.data() + 2 * task * half;
+      const auto start = Clock::now();
+      for (int64_t round = 0; round < rounds; ++round)
+        std::memcpy(to, to + half, static_cast<std::size_t>(half));
+      const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+      speed += 2e-9 * static_cast<double>(half * rounds) / seconds;
+    });
+    best = std::max<double>(best, speed);
+  } while (Clock::now() < end);
+  return best;
+}
+
+}  // namespace
+
+double copy_bandwidth(int64_t bytes) {
+  static std::map<std::pair<int, int>, double> known;
+  const int power = std::clamp(static_cast<int>(std::lround(std::log2(static_cast<double>(bytes)))),
+                               kSmallest, kLargest);
+  const std::pair key(power, num_threads());
+  if (!known.contains(key)) known[key] = measured(int64_t{1} << power, num_threads());
+  return known[key];
+}
+
+}  // namespace convkit::bench
