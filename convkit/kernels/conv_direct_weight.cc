@@ -24,6 +24,8 @@ constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 constexpr int64_t kSlicePositions = 784;
 constexpr int64_t kMostSlices = 32;
 constexpr int64_t kPartialLimit = int64_t{1} << 22;  // floats, over all slices
+// Below this share of positions that a tap sees, the others are left out instead of taken as zeros.
+constexpr double kFewSeen = 0.9;
 // Cycles, measured: what a tile costs beyond its multiply-adds, to pack a position of a panel, and
 // to turn an element of dw.
 constexpr double kTileCost = 1.0;
@@ -75,7 +77,48 @@ class WeightGradient : public ConvProgram {
   }
   void list_segments(const Brick& brick, int64_t width, std::vector<TileSegment>& segments) const;
   void pack_outputs(const float* dy, const Brick& brick, const Block& block, float* panel) const;
-  void pack_taps(const float* x, const Brick& brick, const Block& block, float* panel) const;
+  // Positions of a line that a tap sees: floats from the brick's base to their input, the first in
+  // the tensor and in the brick, and how many.
+  struct Line {
+    int64_t x;
+    int64_t position;
+    int64_t place;
+    int64_t count;
+  };
+  struct Panel {
+    float* data;
+    int64_t rows;
+    bool dense;
+  };
+  // Where a tap sees few of a brick's positions: dy of these, side by side. Blocks of one tap share
+  // them.
+  class DenseRows {
+   public:
+    explicit DenseRows(const RowTable& rows) : table(rows) {}
+    void forget() { gathered_ = false; }
+    void gather(const Extents& tap, const std::vector<Line>& lines, const float* dy, int64_t step) {
+      if (gathered_ && tap == tap_) return;
+      const std::size_t width = table.input.size();
+      dy_.clear();
+      for (const Line& line : lines)
+        for (int64_t i = 0; i < line.count; ++i) {
+          const float* const from = dy + (line.position + i) * step;
+          dy_.insert(dy_.end(), from, from + width);
+        }
+      for (std::size_t r = 0; r < width; ++r) table.input[r] = dy_.data() + r;
+      tap_ = tap;
+      gathered_ = true;
+    }
+    RowTable table;
+
+   private:
+    bool gathered_ = false;
+    Extents tap_ = {};
+    std::vector<float> dy_;
+  };
+  std::vector<Line> seen_lines(const Brick& brick, const Block& block) const;
+  void pack_taps(const float* x, const std::vector<Line>& lines, const Block& block,
+                 const Panel& panel) const;
 
   ConvGeometry g_;
   const TileKernels& kernels_;
@@ -250,42 +293,55 @@ void WeightGradient::pack_outputs(const float* dy, const Brick& brick, const Blo
                            g_.out_channels, brick.count[3], block.count, panel, width);
 }
 
-// `x` is the brick's base. Where nothing was copied, positions outside of the tensor give zeros.
-void WeightGradient::pack_taps(const float* x, const Brick& brick, const Block& block,
-                               float* panel) const {
-  const int64_t width = block.vectors * kernels_.lanes;
-  const int64_t count = brick.count[3];
+// The lines of a brick, as far as a block's tap reads the tensor there; where the input was copied,
+// every position does.
+std::vector<WeightGradient::Line> WeightGradient::seen_lines(const Brick& brick,
+                                                             const Block& block) const {
   Extents shift;
   for (int axis = 0; axis < kAxes; ++axis) shift[axis] = block.tap[axis] * g_.dilation[axis];
-  const float* const first = x + block.channel + shift[0] * input_.offset_stride(0) +
-                             shift[1] * input_.offset_stride(1) +
-                             shift[2] * input_.offset_stride(2);
-  const auto in_at = [&](int axis, int64_t i) {
-    return axes_[axis].start +
-           (brick.first[static_cast<std::size_t>(axis) + 1] + i) * axes_[axis].step + shift[axis];
+  const int64_t first = block.channel + shift[0] * input_.offset_stride(0) +
+                        shift[1] * input_.offset_stride(1) + shift[2] * input_.offset_stride(2);
+  const auto seen = [&](int axis, int64_t i) {
+    return input_.copies() ||
+           input_.inside(
+               axis, axes_[axis].start +
+                         (brick.first[static_cast<std::size_t>(axis) + 1] + i) * axes_[axis].step +
+                         shift[axis]);
   };
-  // Positions [begin, end) of a line read the tensor.
   int64_t begin = 0;
-  int64_t end = count;
-  if (!input_.copies()) {
-    while (begin < end && !input_.inside(2, in_at(2, begin))) ++begin;
-    while (begin < end && !input_.inside(2, in_at(2, end - 1))) --end;
-  }
+  int64_t end = brick.count[3];
+  while (begin < end && !seen(2, begin)) ++begin;
+  while (begin < end && !seen(2, end - 1)) --end;
+  std::vector<Line> lines;
+  int64_t place = 0;
   for (int64_t b = 0; b < brick.count[0]; ++b)
     for (int64_t d = 0; d < brick.count[1]; ++d)
-      for (int64_t h = 0; h < brick.count[2]; ++h, panel += count * width) {
-        const bool inside = input_.copies() || (input_.inside(0, in_at(0, d)) &&
-                                                input_.inside(1, in_at(1, h)) && begin < end);
-        const int64_t from = inside ? begin : count;
-        const int64_t to = inside ? end : count;
-        std::fill(panel, panel + from * width, 0.0f);
-        std::fill(panel + to * width, panel + count * width, 0.0f);
-        if (from < to)
-          kernels_.pack_rows(first + b * input_.batch_stride() + d * input_.row_stride(0) +
-                                 h * input_.row_stride(1) + from * input_.row_stride(2),
-                             input_.row_stride(2), to - from, block.count, panel + from * width,
-                             width);
-      }
+      for (int64_t h = 0; h < brick.count[2]; ++h, place += brick.count[3])
+        if (begin < end && seen(0, d) && seen(1, h))
+          lines.push_back({.x = first + b * input_.batch_stride() + d * input_.row_stride(0) +
+                                h * input_.row_stride(1) + begin * input_.row_stride(2),
+                           .position = position(brick, b, d, h) + begin,
+                           .place = place + begin,
+                           .count = end - begin});
+  return lines;
+}
+
+// A panel of the positions that a tap sees, `x` being the brick's base; zeros between them unless
+// `dense`.
+void WeightGradient::pack_taps(const float* x, const std::vector<Line>& lines, const Block& block,
+                               const Panel& panel) const {
+  const int64_t width = block.vectors * kernels_.lanes;
+  int64_t filled = 0;
+  for (const Line& line : lines) {
+    if (!panel.dense) {
+      std::fill(panel.data + filled * width, panel.data + line.place * width, 0.0f);
+      filled = line.place;
+    }
+    kernels_.pack_rows(x + line.x, input_.row_stride(2), line.count, block.count,
+                       panel.data + filled * width, width);
+    filled += line.count;
+  }
+  if (!panel.dense) std::fill(panel.data + filled * width, panel.data + panel.rows * width, 0.0f);
 }
 
 void WeightGradient::run_task(int64_t task, const float* x, const float* dy, float* partial,
@@ -308,10 +364,12 @@ void WeightGradient::run_task(int64_t task, const float* x, const float* dy, flo
   RowTable table;
   table.input.resize(static_cast<std::size_t>(row_end - row_begin));
   table.output.assign(c_offset_.begin() + row_begin, c_offset_.begin() + row_end);
+  DenseRows dense_rows(table);
   const int64_t first_brick = cut_.bricks() * slice / slices_;
   const int64_t end_brick = cut_.bricks() * (slice + 1) / slices_;
   for (int64_t index = first_brick; index < end_brick; ++index) {
     const Brick brick = cut_.brick(index);
+    dense_rows.forget();
     const float* const in =
         input_.base(x, brick, {group * g_.group_in(), g_.group_in()}, scratch.data());
     const float* const slopes = dy + group * g_.group_out();
@@ -325,6 +383,7 @@ void WeightGradient::run_task(int64_t task, const float* x, const float* dy, flo
       const Block& block = blocks_[static_cast<std::size_t>(b)];
       const int64_t width = block.vectors * kernels_.lanes;
       list_segments(brick, width, segments);
+      const RowTable* job_rows = &table;
       TileJob job;
       job.segments = segments.data();
       job.segment_count = static_cast<int64_t>(segments.size());
@@ -334,15 +393,28 @@ void WeightGradient::run_task(int64_t task, const float* x, const float* dy, flo
         job.a_step = input_.row_stride(2);
         job.columns = width;
       } else {
-        pack_taps(in, brick, block, panel.data());
+        const std::vector<Line> lines = seen_lines(brick, block);
+        int64_t seen = 0;
+        for (const Line& line : lines) seen += line.count;
+        const bool dense = static_cast<double>(seen) < kFewSeen * static_cast<double>(brick.rows());
+        pack_taps(in, lines, block, {panel.data(), brick.rows(), dense});
         job.a_step = g_.out_channels;
         job.columns = block.count;
+        if (dense) {
+          dense_rows.gather(block.tap, lines, slopes + row_begin, g_.out_channels);
+          job_rows = &dense_rows.table;
+          segments.assign(1, {0, 0});
+          job.segments = segments.data();
+          job.segment_count = 1;
+          job.depth = seen;
+          job.a_step = row_end - row_begin;
+        }
       }
       job.b = panel.data();
       job.b_step = width;
       job.c = c + block.first;
       job.accumulate = index > first_brick;
-      run_tiles(table, kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
+      run_tiles(*job_rows, kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
     }
   }
 }
@@ -359,7 +431,17 @@ ConvWork WeightGradient::work() const {
     tiles += rows / static_cast<double>(kernels_.max_rows[block.vectors]);
   }
   ConvWork work;
-  work.products = groups * positions * rows * static_cast<double>(vectors);
+  double seen = 1.0;  // share of positions that taps see
+  for (int axis = 0; axis < kAxes && row_side_ == RowSide::outputs && !input_.copies(); ++axis) {
+    int64_t inside = 0;
+    for (int64_t o = 0; o < g_.out[axis]; ++o)
+      for (int64_t k = 0; k < g_.kernel[axis]; ++k)
+        inside +=
+            input_.inside(axis, axes_[axis].start + o * axes_[axis].step + k * g_.dilation[axis]);
+    seen *= static_cast<double>(inside) / static_cast<double>(g_.out[axis] * g_.kernel[axis]);
+  }
+  work.products =
+      groups * positions * rows * static_cast<double>(vectors) * (seen < kFewSeen ? seen : 1.0);
   work.calls = groups * tiles * static_cast<double>(cut_.bricks());
   work.transforms = groups * positions * static_cast<double>(vectors * row_chunks_);
   if (input_.copies())
