@@ -88,6 +88,19 @@ std::vector<Rival> rivals_of(const ConvWork& work, const ConvWork& subnormal, co
   return rivals;
 }
 
+// What each algorithm counts, for tools/fit-cost-model.
+json work_by_algorithm(const ConvGeometry& g, Direction direction) {
+  json all = json::object();
+  for (const kernels::ConvAlgorithm& row : kernels::conv_algorithms()) {
+    if (!row.why_not(g, direction).empty()) continue;
+    const kernels::ConvWork work = prepare(row, g, direction)->work();
+    all[row.name] = {{"products", work.products}, {"calls", work.calls},
+                     {"transforms", work.transforms}, {"weights", work.weights},
+                     {"tensors", work.tensors},   {"packing", work.packing}};
+  }
+  return all;
+}
+
 void print_json(const json& object) {
   std::printf("%s\n", object.dump().c_str());
   std::fflush(stdout);
@@ -135,6 +148,7 @@ void time_direction(const ConvGeometry& g, Direction direction, const Settings& 
     for (std::size_t i = 0; i < rivals.size(); ++i)
       object["seconds"][rivals[i].name] = seconds[i];  // NaN becomes null
     if (direction == Direction::forward) object["algorithm_packed"] = chosen_packed;
+    if (settings.mode == Mode::algorithms) object["work"] = work_by_algorithm(g, direction);
     print_json(object);
     return;
   }

@@ -70,7 +70,7 @@ std::vector<Rival> ConvWork::algorithms() const {
     rivals.push_back({row.name, {[this, program] {
                         program->pack_and_run(first_.data(), second_.data(), {}, out_.data());
                       }}});
-    if (direction_ == Direction::forward)
+    if (program->packed_floats() > 0)
       rivals.push_back({std::string(row.name) + "_packed", {packed(program)}});
   }
   return rivals;

@@ -20,8 +20,8 @@ class ConvWork {
   /// As a trained net runs: weights packed once, beforehand. Forward only.
   Work packed_call() const;
   /// Every algorithm of the table that computes this, the naive reference apart, under its name;
-  /// each packing in every call, and (forward) once more as "<name>_packed" with weights packed
-  /// beforehand.
+  /// each packing in every call, and once more as "<name>_packed" with weights packed beforehand
+  /// where there are any.
   std::vector<Rival> algorithms() const;
 
   /// Fills the first operand (x, or dy of backward-input) with subnormal numbers.
