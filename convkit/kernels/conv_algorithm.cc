@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "convkit/base/error.h"
-#include "convkit/kernels/conv_depthwise.h"
 #include "convkit/kernels/conv_direct.h"
+#include "convkit/kernels/conv_grouped.h"
 #include "convkit/kernels/conv_reference.h"
 #include "convkit/kernels/conv_winograd.h"
 
@@ -30,7 +30,12 @@ constexpr ConvAlgorithm kAlgorithms[] = {
      .exact = true,
      .error_growth = 1.0,
      .why_not = depthwise_why_not,
-     .prepare = prepare_depthwise},
+     .prepare = prepare_grouped},
+    {.name = "grouped",
+     .exact = true,
+     .error_growth = 1.0,
+     .why_not = grouped_why_not,
+     .prepare = prepare_grouped},
     {.name = "winograd4",
      .exact = false,
      .error_growth = 8.8,

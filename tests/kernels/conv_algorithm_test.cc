@@ -191,7 +191,7 @@ TEST(ConvAlgorithms, AreFoundByName) {
 
 TEST(ConvAlgorithms, AnUnknownNameIsRefusedWithTheNamesThereAre) {
   EXPECT_ERROR(conv_algorithm("winograd99"), ValueError, "'winograd99'",
-               "depthwise, winograd4, winograd2, direct, reference");
+               "depthwise, grouped, winograd4, winograd2, direct, reference");
 }
 
 std::string chosen(const char* problem, Direction direction, const PlanOptions& options = {}) {

@@ -1,0 +1,379 @@
+#include "convkit/kernels/conv_grouped_plan.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "convkit/base/checked.h"
+#include "convkit/base/conv_size.h"
+#include "convkit/kernels/conv_lattice.h"
+#include "convkit/kernels/conv_tile.h"
+
+namespace convkit::kernels {
+namespace {
+
+// Beyond this the input comes from far away: fetch it ahead.
+constexpr double kManyBytes = 4 << 20;
+
+// What a kernel spends besides a block's multiply-adds, in outputs.
+constexpr int64_t kBlockOverhead = 3;
+// What adding up the lanes of one vector costs, in multiply-adds of vectors.
+constexpr double kReduceCost = 14.0;
+
+// How many outputs of each size make `count`, cheapest first choice per count.
+class Sizes {
+ public:
+  explicit Sizes(int64_t most) : choice_(static_cast<std::size_t>(std::min(most, kTable) + 1)) {
+    std::vector<int64_t> cost(choice_.size(), std::numeric_limits<int64_t>::max());
+    cost[0] = 0;
+    for (std::size_t n = 1; n < cost.size(); ++n)
+      for (const WindowKernels::Size& size : window_kernels().sizes) {
+        const auto outputs = static_cast<std::size_t>(size.outputs);
+        if (outputs > n) continue;
+        const int64_t total = cost[n - outputs] + size.outputs + kBlockOverhead;
+        if (total < cost[n]) {
+          cost[n] = total;
+          choice_[n] = &size;
+        }
+      }
+  }
+  const WindowKernels::Size* first(int64_t count) const {
+    if (count > kTable) return window_kernels().sizes.data();
+    return choice_[static_cast<std::size_t>(count)];
+  }
+
+ private:
+  static constexpr int64_t kTable = 128;  // beyond, the largest size comes first
+  std::vector<const WindowKernels::Size*> choice_;
+};
+
+}  // namespace
+
+GroupedStrips::GroupedStrips(const ConvGeometry& g, Direction direction)
+    : lanes_(window_kernels().lanes), taps_(g.kernel[0] * g.kernel[1] * g.kernel[2]) {
+  const bool backward = direction == Direction::backward_input;
+  const int64_t group_in = backward ? g.group_out() : g.group_in();
+  const int64_t group_out = backward ? g.group_in() : g.group_out();
+  if (group_in == 1 && group_out == 1) {
+    add_plain(g.groups);
+  } else {
+    add_spread(g.groups, group_in, group_out);
+    cost_ = static_cast<double>(count() * depth_);
+    const bool may_reduce = group_in > 1 && group_in <= lanes_ && group_in > group_out;
+    const auto vectors = static_cast<double>(
+        ceil_div(g.groups, std::max<int64_t>(1, lanes_ / group_in)) * group_out);
+    // The gradient of the weight has no lanes to add up.
+    const double more =
+        direction == Direction::backward_weight ? 0.0 : kReduceCost / static_cast<double>(taps_);
+    if (may_reduce && vectors * (1.0 + more) < cost_) {
+      add_reduce(g.groups, group_in, group_out);
+      cost_ = vectors * (1.0 + more);
+    }
+  }
+  const int64_t entries = in_vector_ ? depth_ * lanes_ : lanes_;
+  for (int64_t s = 0; s < count(); ++s) {
+    WindowStrip& strip = strips_[static_cast<std::size_t>(s)];
+    strip.w = s * strip_floats();
+    if (lookups_.empty()) continue;
+    const int32_t* const lookup = lookups_.data() + s * entries;
+    (strip.reduce == 0 ? strip.lookup : strip.y_lookup) = lookup;
+  }
+  find_weights(g, direction);
+}
+
+void GroupedStrips::add_plain(int64_t channels) {
+  for (int64_t first = 0; first < channels; first += lanes_) {
+    const int64_t lanes = std::min(lanes_, channels - first);
+    strips_.push_back({.x = first, .x_count = lanes, .y = first, .y_count = lanes});
+  }
+  cost_ = static_cast<double>(count());
+}
+
+// Lanes that read more than a vector apart wait for the next strip. Where whole groups fit into a
+// vector, all their channels come with one aligned read, each with a lookup of its own; else each
+// is a read one float further.
+void GroupedStrips::add_spread(int64_t groups, int64_t group_in, int64_t group_out) {
+  depth_ = group_in;
+  in_vector_ = lanes_ % group_in == 0;
+  read_ = WindowRead::broadcast;
+  for (int64_t first = 0; first < groups * group_out;) {
+    const int64_t first_group = first / group_out;
+    const int64_t end_group = first_group + (lanes_ - 1) / group_in + 1;
+    const int64_t end = std::min({first + lanes_, groups * group_out, end_group * group_out});
+    const int64_t last_group = (end - 1) / group_out;
+    const int64_t span = (last_group - first_group) * group_in + (in_vector_ ? group_in : 1);
+    strips_.push_back(
+        {.x = first_group * group_in, .x_count = span, .y = first, .y_count = end - first});
+    for (int64_t c = 0; c < (in_vector_ ? depth_ : 1); ++c)
+      for (int64_t lane = 0; lane < lanes_; ++lane)
+        lookups_.push_back(static_cast<int32_t>(
+            lane < end - first ? ((first + lane) / group_out - first_group) * group_in + c : 0));
+    if (last_group > first_group) read_ = WindowRead::lookup;
+    first = end;
+  }
+  if (read_ == WindowRead::broadcast) in_vector_ = false;
+}
+
+void GroupedStrips::add_reduce(int64_t groups, int64_t group_in, int64_t group_out) {
+  strips_.clear();
+  lookups_.clear();
+  depth_ = 1;
+  in_vector_ = false;
+  read_ = WindowRead::plain;
+  const int64_t at_once = lanes_ / group_in;
+  for (int64_t first = 0; first < groups; first += at_once) {
+    const int64_t now = std::min(at_once, groups - first);
+    for (int64_t o = 0; o < group_out; ++o) {
+      strips_.push_back({.x = first * group_in,
+                         .x_count = now * group_in,
+                         .y = first * group_out + o,
+                         .y_count = now,
+                         .reduce = group_in,
+                         .y_step = group_out,
+                         .y_span = (now - 1) * group_out + 1});
+      for (int64_t lane = 0; lane < lanes_; ++lane)
+        lookups_.push_back(
+            static_cast<int32_t>(lane < now * group_in ? lane / group_in * group_out : 0));
+    }
+  }
+}
+
+void GroupedStrips::find_weights(const ConvGeometry& g, Direction direction) {
+  const bool backward = direction == Direction::backward_input;
+  const int64_t a = g.group_in();
+  const int64_t per_output = taps_ * a;
+  tap_step_ = a;
+  c_step_ = backward ? per_output : 1;
+  weight_at_.assign(static_cast<std::size_t>(count() * lanes_), -1);
+  // In terms of w: the output channel co and the channel ci of its group.
+  for (int64_t s = 0; s < count(); ++s) {
+    const WindowStrip& strip = strips_[static_cast<std::size_t>(s)];
+    const int64_t used = strip.reduce == 0 ? strip.y_count : strip.x_count;
+    for (int64_t lane = 0; lane < used; ++lane) {
+      int64_t co = 0;
+      int64_t ci = 0;
+      if (strip.reduce == 0) {
+        const int64_t channel = strip.y + lane;
+        co = backward ? channel / a * g.group_out() : channel;
+        ci = backward ? channel % a : 0;
+      } else {
+        const int64_t x_channel = strip.x + lane;
+        const int64_t y_channel = strip.y + lane / strip.reduce * strip.y_step;
+        co = backward ? x_channel : y_channel;
+        ci = (backward ? y_channel : x_channel) % a;
+      }
+      weight_at_[static_cast<std::size_t>(s * lanes_ + lane)] = co * per_output + ci;
+    }
+  }
+  regular_ = c_step_ == 1 && tap_step_ == depth_;
+  for (int64_t s = 0; s < count(); ++s)
+    for (int64_t lane = 1; lane < lanes_; ++lane) {
+      const int64_t* const at = weight_at_.data() + s * lanes_ + lane;
+      regular_ = regular_ && (*at < 0 || *at - at[-1] == per_output);
+    }
+}
+
+void GroupedStrips::pack(int64_t strip, const float* w, float* packed) const {
+  const int64_t* const at = weight_at_.data() + strip * lanes_;
+  const int64_t used = std::count_if(at, at + lanes_, [](int64_t place) { return place >= 0; });
+  const int64_t rows = taps_ * depth_;
+  if (used < lanes_) std::fill_n(packed, strip_floats(), 0.0f);
+  if (regular_) {
+    tile_kernels().transpose(w + at[0], taps_ * tap_step_, used, rows, packed, lanes_);
+    return;
+  }
+  const bool side_by_side = at[used - 1] - at[0] == used - 1;
+  for (int64_t tap = 0; tap < taps_; ++tap)
+    for (int64_t c = 0; c < depth_; ++c, packed += lanes_) {
+      const float* const from = w + tap * tap_step_ + c * c_step_;
+      if (side_by_side)
+        std::copy_n(from + at[0], used, packed);
+      else
+        for (int64_t lane = 0; lane < used; ++lane) packed[lane] = from[at[lane]];
+    }
+}
+
+void GroupedStrips::unpack(int64_t strip, const float* packed, float* dw) const {
+  const int64_t* const at = weight_at_.data() + strip * lanes_;
+  const int64_t used = std::count_if(at, at + lanes_, [](int64_t place) { return place >= 0; });
+  const int64_t rows = taps_ * depth_;
+  if (regular_) {
+    tile_kernels().transpose(packed, lanes_, rows, used, dw + at[0], taps_ * tap_step_);
+    return;
+  }
+  for (int64_t tap = 0; tap < taps_; ++tap)
+    for (int64_t c = 0; c < depth_; ++c, packed += lanes_)
+      for (int64_t lane = 0; lane < used; ++lane)
+        dw[at[lane] + tap * tap_step_ + c * c_step_] = packed[lane];
+}
+
+GroupedPlan::GroupedPlan(const ConvGeometry& g, Direction direction, const GroupedStrips& strips)
+    : batch_(g.batch),
+      in_(g.in),
+      out_(g.out),
+      in_channels_(g.in_channels),
+      out_channels_(g.out_channels),
+      depth_(strips.depth()),
+      lanes_(strips.lanes()),
+      x_step_(strips.x_step()),
+      lookup_step_(strips.lookup_step()) {
+  if (direction == Direction::backward_input) {
+    std::swap(in_, out_);
+    std::swap(in_channels_, out_channels_);
+  }
+  const int64_t unit = strips.depth() * strips.lanes();
+  w_step_ = {g.kernel[1] * g.kernel[2] * unit, g.kernel[2] * unit};
+  for (int axis = 0; axis < 2; ++axis) list_taps(g, direction, axis);
+  list_blocks(g, direction, unit);
+  products_ = output_count(g) / g.out_channels * g.kernel[0] * g.kernel[1] * g.kernel[2];
+  elements_ = static_cast<double>(input_count(g)) + static_cast<double>(output_count(g));
+  is_large_ = elements_ * sizeof(float) > kManyBytes;
+}
+
+void GroupedPlan::list_taps(const ConvGeometry& g, Direction direction, int axis) {
+  std::vector<std::vector<Tap>>& taps = taps_[static_cast<std::size_t>(axis)];
+  taps.resize(static_cast<std::size_t>(out_[axis]));
+  for (int64_t o = 0; o < out_[axis]; ++o)
+    for (int64_t k = 0; k < g.kernel[axis]; ++k) {
+      int64_t at = o * g.stride[axis] - g.pad_lo[axis] + k * g.dilation[axis];
+      if (direction == Direction::backward_input) {
+        const int64_t scaled = o + g.pad_lo[axis] - k * g.dilation[axis];
+        at = floor_div(scaled, g.stride[axis]);
+        if (at * g.stride[axis] != scaled) continue;
+      }
+      if (at >= 0 && at < in_[axis]) taps[static_cast<std::size_t>(o)].push_back({k, at});
+    }
+}
+
+// Along W every stride and dilation comes down to sliding windows. With offsets `spacing` apart and
+// L = lcm(in_step, spacing), the rows r, r + L / in_step, ... and the taps q, q + L / spacing, ...
+// meet at positions L apart, one further for each row and each tap.
+void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction, int64_t w_unit) {
+  const int axis = kAxes - 1;
+  const std::vector<AxisLattice> lattices =
+      direction == Direction::backward_input
+          ? backward_lattices(g, axis, 1)
+          : std::vector<AxisLattice>{forward_lattice(g, axis, 1)};
+  const Sizes sizes(out_[axis]);
+  const int64_t size = in_[axis];
+  for (const AxisLattice& lattice : lattices) {
+    const auto offsets = static_cast<int64_t>(lattice.offsets.size());
+    const int64_t spacing = offsets > 1 ? lattice.offsets[1] - lattice.offsets[0] : lattice.in_step;
+    const int64_t pitch = std::lcm(lattice.in_step, spacing);
+    const int64_t row_classes = pitch / lattice.in_step;
+    const int64_t tap_classes = pitch / spacing;
+    const int64_t tap_step =
+        offsets > tap_classes
+            ? lattice.taps[static_cast<std::size_t>(tap_classes)] - lattice.taps[0]
+            : 0;
+    // All runs of the lattice, as blocks inside of the line see them.
+    struct Run {
+      WindowStep run;
+      int64_t offset;  // coordinates from the place of a row to position 0
+    };
+    std::vector<Run> all;
+    for (int64_t q = 0; q < std::min(tap_classes, offsets); ++q) {
+      const int64_t taps = ceil_div(offsets - q, tap_classes);
+      const int64_t parts = ceil_div(taps, kMaxWindowTaps);
+      for (int64_t part = 0; part < parts; ++part) {
+        const int64_t first = q + taps * part / parts * tap_classes;
+        const int64_t count = taps * (part + 1) / parts - taps * part / parts;
+        const int64_t offset = lattice.offsets[static_cast<std::size_t>(first)];
+        const int64_t tap = lattice.taps[static_cast<std::size_t>(first)];
+        all.push_back(
+            {{offset * in_channels_, tap * w_unit, static_cast<int32_t>(count), 0, 0}, offset});
+      }
+    }
+    // Blocks inside of the line share their runs, one list for each size.
+    std::vector<int64_t> inner_runs(window_kernels().sizes.size(), -1);
+    for (int64_t r = 0; r < std::min(row_classes, lattice.rows); ++r) {
+      const int64_t rows = ceil_div(lattice.rows - r, row_classes);
+      for (int64_t j = 0; j < rows;) {
+        const WindowKernels::Size* const block_size = sizes.first(rows - j);
+        const int64_t row = r + j * row_classes;
+        const int64_t at = lattice.in_start + row * lattice.in_step;
+        WindowBlock block = {.x = at * in_channels_,
+                             .y = (lattice.out_start + row * lattice.out_step) * out_channels_,
+                             .x_pitch = pitch * in_channels_,
+                             .y_pitch = row_classes * lattice.out_step * out_channels_,
+                             .w_step = tap_step * w_unit,
+                             .first_run = static_cast<int64_t>(runs_.size()),
+                             .run_count = 0,
+                             .fetch_pitch = spacing * in_channels_,
+                             .fetch_count = block_size->outputs * tap_classes,
+                             .size = block_size};
+        bool inside = true;
+        for (const Run& entry : all) {
+          WindowStep run = entry.run;
+          const int64_t positions = block_size->outputs + run.taps - 1;
+          for (int64_t p = 0; p < positions; ++p) {
+            const int64_t place = at + entry.offset + p * pitch;
+            if (place >= 0 && place < size) run.valid |= uint32_t{1} << p;
+          }
+          inside = inside && run.valid == (uint32_t{1} << positions) - 1;
+          if (run.valid != 0) runs_.push_back(run);
+        }
+        block.run_count = static_cast<int64_t>(runs_.size()) - block.first_run;
+        if (inside) {
+          int64_t& shared =
+              inner_runs[static_cast<std::size_t>(block_size - window_kernels().sizes.data())];
+          if (shared < 0) {
+            shared = block.first_run;
+          } else {
+            runs_.resize(static_cast<std::size_t>(block.first_run));
+            block.first_run = shared;
+          }
+        }
+        blocks_.push_back(block);
+        j += block_size->outputs;
+      }
+    }
+  }
+  std::stable_sort(blocks_.begin(), blocks_.end(),
+                   [](const WindowBlock& a, const WindowBlock& b) { return a.y < b.y; });
+}
+
+ConvWork GroupedPlan::work(const GroupedStrips& strips) const {
+  const auto lanes = static_cast<double>(strips.lanes());
+  ConvWork work;
+  work.products = static_cast<double>(products()) * strips.cost();
+  work.calls = static_cast<double>(blocks() * strips.count());
+  work.tensors = elements_ / lanes;
+  work.packing = static_cast<double>(strips.packed_floats()) / lanes;
+  return work;
+}
+
+int64_t GroupedPlan::lines_seen(int64_t line, std::vector<WindowLine>& seen) const {
+  seen.clear();
+  const int64_t h = line % out_[1];
+  const int64_t d = line / out_[1] % out_[0];
+  const int64_t n = line / out_[1] / out_[0];
+  for (const Tap& tap_d : taps_[0][static_cast<std::size_t>(d)])
+    for (const Tap& tap_h : taps_[1][static_cast<std::size_t>(h)])
+      seen.push_back({((n * in_[0] + tap_d.at) * in_[1] + tap_h.at) * in_[2] * in_channels_,
+                      tap_d.k * w_step_[0] + tap_h.k * w_step_[1]});
+  int64_t last = 0;
+  for (const WindowLine& each : seen) last = std::max(last, each.x);
+  return last;
+}
+
+void GroupedPlan::list_steps(const WindowBlock& block, const std::vector<WindowLine>& lines,
+                             std::vector<WindowStep>& steps) const {
+  steps.clear();
+  for (const WindowLine& line : lines)
+    for (int64_t r = block.first_run; r < block.first_run + block.run_count; ++r) {
+      WindowStep step = runs_[static_cast<std::size_t>(r)];
+      step.x += line.x;
+      step.w += line.w;
+      for (int64_t c = 0; c < depth_; ++c) {
+        steps.push_back(step);
+        step.x += x_step_;
+        step.w += lanes_;
+        step.lookup += lookup_step_;
+      }
+    }
+}
+
+}  // namespace convkit::kernels

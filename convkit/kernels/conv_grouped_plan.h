@@ -1,0 +1,171 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "convkit/kernels/conv_geometry.h"
+#include "convkit/kernels/conv_grouped_window.h"
+#include "convkit/kernels/conv_program.h"
+
+/// What the sliding-window kernels are to do for one geometry: vectors of channels (strips), blocks
+/// of outputs along a line, and which lines and taps each output sees. Internal to kernels/.
+namespace convkit::kernels {
+
+/// How channels become lanes, and how lanes find their weights. With a = group_in and b = group_out
+/// of what is computed (swapped for backward-input):
+///  - a = b = 1: lane = channel;
+///  - spread: lane = output channel; the a inputs of its group come one after the other, each
+///    spread over the lanes of the group by a lookup;
+///  - reduce: lane = input channel, one strip per output of the groups; neighbours are added at the
+///    end. For groups that read many more channels than they write, where spread would leave most
+///    lanes empty.
+class GroupedStrips {
+ public:
+  GroupedStrips(const ConvGeometry& geometry, Direction direction);
+  GroupedStrips(GroupedStrips&&) = default;  // strips point into the lookups
+
+  int64_t count() const { return static_cast<int64_t>(strips_.size()); }
+  const WindowStrip* data() const { return strips_.data(); }
+  int64_t lanes() const { return lanes_; }
+  int64_t depth() const { return depth_; }
+  WindowRead read() const { return read_; }
+  /// Where channel c of depth() is: floats and lookup entries beyond those of channel 0.
+  int64_t x_step() const { return in_vector_ ? 0 : 1; }
+  int64_t lookup_step() const { return in_vector_ ? lanes_ : 0; }
+  /// Multiply-adds of vectors per tap and output pixel, and what the sums of lanes cost.
+  double cost() const { return cost_; }
+  /// Floats of one strip's weights: [tap][c < depth][lane].
+  int64_t strip_floats() const { return taps_ * depth_ * lanes_; }
+  int64_t packed_floats() const { return count() * strip_floats(); }
+  /// A strip's weights from w, zeros where lanes are empty; and back.
+  void pack(int64_t strip, const float* w, float* packed) const;
+  void unpack(int64_t strip, const float* packed, float* dw) const;
+
+ private:
+  void add_plain(int64_t channels);
+  void add_spread(int64_t groups, int64_t group_in, int64_t group_out);
+  void add_reduce(int64_t groups, int64_t group_in, int64_t group_out);
+  void find_weights(const ConvGeometry& geometry, Direction direction);
+
+  int64_t lanes_ = 1;
+  int64_t taps_ = 1;
+  int64_t depth_ = 1;
+  double cost_ = 0.0;
+  WindowRead read_ = WindowRead::plain;
+  bool in_vector_ = false;  // all channels of a strip's groups fit into one vector
+  std::vector<WindowStrip> strips_;
+  std::vector<int32_t> lookups_;    // [strip][c if in_vector_][lane]
+  std::vector<int64_t> weight_at_;  // [strip][lane]: in w, of tap 0 and c = 0; -1: an empty lane
+  int64_t tap_step_ = 1;
+  int64_t c_step_ = 1;
+  bool regular_ = false;  // packing is a transposition
+};
+
+/// A line of the input that the outputs of a line see, and the weights they meet there, in floats.
+struct WindowLine {
+  int64_t x;
+  int64_t w;
+};
+
+/// The outputs of one line that one call of a kernel computes, and where they lie.
+struct WindowBlock {
+  int64_t x;  ///< floats from the start of a line of the input to what the runs' x counts from
+  int64_t y;  ///< floats from the start of a line of the output
+  int64_t x_pitch;
+  int64_t y_pitch;
+  int64_t w_step;
+  int64_t first_run;
+  int64_t run_count;
+  int64_t fetch_pitch;  ///< between pixels of the input that blocks read, floats
+  int64_t fetch_count;
+  const WindowKernels::Size* size;
+};
+
+/// Forward, or backward-input (whose input is dy and output dx).
+class GroupedPlan {
+ public:
+  GroupedPlan(const ConvGeometry& geometry, Direction direction, const GroupedStrips& strips);
+
+  /// Lines of the output: batch · D · H.
+  int64_t lines() const { return batch_ * out_[0] * out_[1]; }
+  /// All blocks of all lines.
+  int64_t blocks() const { return lines() * line_blocks(); }
+  // What the first strip's channels c = 0, 1, ... of a block meet on the lines it sees.
+  void list_steps(const WindowBlock& block, const std::vector<WindowLine>& lines,
+                  std::vector<WindowStep>& steps) const;
+  /// What `strips` cost, packing included.
+  ConvWork work(const GroupedStrips& strips) const;
+  /// Pixels of y times taps: what a strip multiplies for each of its depth channels.
+  int64_t products() const { return products_; }
+
+  /// Blocks [first, end) in the order of memory, for the strips of `job`: completes the job with
+  /// what each reads, then calls run(job, block, floats from the start of the output). All strips
+  /// of a block come before the next block: so memory is walked in its order, which measures faster
+  /// than keeping a strip's lines or weights in the first-level cache.
+  template <class Run>
+  void walk(int64_t first, int64_t end, WindowJob job, const Run& run) const {
+    const float* const x = job.x;
+    std::vector<WindowLine> seen;
+    std::vector<WindowStep> steps;
+    for (int64_t index = first; index < end;) {
+      const int64_t line = index / line_blocks();
+      const int64_t new_line = lines_seen(line, seen);
+      int64_t listed = -1;  // the runs of the last block; inner blocks of a line share theirs
+      for (const int64_t line_end = std::min(end, (line + 1) * line_blocks()); index < line_end;
+           ++index) {
+        const WindowBlock& block = blocks_[static_cast<std::size_t>(index - line * line_blocks())];
+        if (block.run_count > 0 && block.first_run != listed) {
+          list_steps(block, seen, steps);
+          listed = block.first_run;
+        }
+        job.steps = steps.data();
+        job.step_count = block.run_count > 0 ? static_cast<int64_t>(steps.size()) : 0;
+        job.x = x + block.x;
+        job.x_pitch = block.x_pitch;
+        job.w_step = block.w_step;
+        job.y_pitch = block.y_pitch;
+        if (is_large_ && !seen.empty()) {
+          job.fetch = job.x + new_line + block.size->outputs * block.x_pitch;
+          job.fetch_pitch = block.fetch_pitch;
+          job.fetch_count = block.fetch_count;
+        }
+        run(job, block, line * out_[2] * out_channels_ + block.y);
+      }
+    }
+  }
+  /// Whether input and output are too large for the caches of one core.
+  bool is_large() const { return is_large_; }
+
+ private:
+  struct Tap {
+    int64_t k;
+    int64_t at;  // coordinate of the input
+  };
+  int64_t line_blocks() const { return static_cast<int64_t>(blocks_.size()); }
+  // The lines of the input that the outputs of a line see. Returns where the last of them is, the
+  // one that is new.
+  int64_t lines_seen(int64_t line, std::vector<WindowLine>& seen) const;
+  void list_taps(const ConvGeometry& geometry, Direction direction, int axis);
+  void list_blocks(const ConvGeometry& geometry, Direction direction, int64_t w_unit);
+
+  int64_t batch_ = 1;
+  Extents in_ = {1, 1, 1};
+  Extents out_ = {1, 1, 1};
+  int64_t in_channels_ = 1;
+  int64_t out_channels_ = 1;
+  bool is_large_ = false;
+  int64_t products_ = 0;
+  double elements_ = 0.0;  // of input and output
+  int64_t depth_ = 1;
+  int64_t lanes_ = 1;
+  int64_t x_step_ = 0;
+  int64_t lookup_step_ = 0;
+  std::array<int64_t, 2> w_step_ = {};  // floats of packed weights per tap of D and H
+  std::array<std::vector<std::vector<Tap>>, 2> taps_;  // [axis][output coordinate]
+  std::vector<WindowBlock> blocks_;
+  std::vector<WindowStep> runs_;  // of one line
+};
+
+}  // namespace convkit::kernels

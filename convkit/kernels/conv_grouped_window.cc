@@ -1,0 +1,373 @@
+#include "convkit/kernels/conv_grouped_window.h"
+
+#include <algorithm>
+#include <cstddef>
+
+// As conv_tile.cc: the engine wants fused multiply-add, and arrays of vectors.
+#define HWY_DISABLED_TARGETS \
+  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "convkit/kernels/conv_grouped_window.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+//
+#include "convkit/kernels/conv_vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace convkit::kernels {
+namespace HWY_NAMESPACE {
+namespace {
+
+using Indices = decltype(hn::SetTableIndices(Floats(), static_cast<const int32_t*>(nullptr)));
+
+#undef CONVKIT_MASKS
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+#define CONVKIT_MASKS 1
+#else
+#define CONVKIT_MASKS 0
+#endif
+
+// With AVX-512 a mask costs nothing; elsewhere whole vectors have kernels of their own.
+constexpr bool kMasksAreFree = HWY_TARGET == HWY_AVX3;
+
+// More positions than CONVKIT_UNROLL is good for.
+#undef CONVKIT_UNROLL_POSITIONS
+#if HWY_COMPILER_CLANG
+#define CONVKIT_UNROLL_POSITIONS _Pragma("unroll")
+#else
+#define CONVKIT_UNROLL_POSITIONS _Pragma("GCC unroll 20")
+#endif
+
+// Loads and stores the first lanes of vectors, and touches no memory behind them.
+class Lanes {
+ public:
+  explicit Lanes(int64_t count)
+      : count_(count)
+#if CONVKIT_MASKS
+        ,
+        mask_(hn::FirstN(Floats(), static_cast<size_t>(count)))
+#endif
+  {
+  }
+  bool whole() const { return count_ == static_cast<int64_t>(hn::Lanes(Floats())); }
+
+  template <bool kWhole>
+  HWY_INLINE Vector Load(const float* from) const {
+    const Floats d;
+    if constexpr (kWhole) return hn::LoadU(d, from);
+#if CONVKIT_MASKS
+    return hn::MaskedLoad(mask_, d, from);
+#else
+    if (whole()) return hn::LoadU(d, from);
+    HWY_ALIGN float copy[HWY_MAX_BYTES / sizeof(float)] = {};
+    for (int64_t i = 0; i < count_; ++i) copy[i] = from[i];
+    return hn::Load(d, copy);
+#endif
+  }
+
+  HWY_INLINE void Store(Vector value, float* to) const {
+    const Floats d;
+    if (whole()) return hn::StoreU(value, d, to);
+#if CONVKIT_MASKS
+    hn::BlendedStore(value, mask_, d, to);
+#else
+    HWY_ALIGN float copy[HWY_MAX_BYTES / sizeof(float)] = {};
+    hn::Store(value, d, copy);
+    for (int64_t i = 0; i < count_; ++i) to[i] = copy[i];
+#endif
+  }
+
+ private:
+  int64_t count_;
+#if CONVKIT_MASKS
+  hn::Mask<Floats> mask_;
+#endif
+};
+
+// How a strip reads x.
+template <WindowRead kRead, bool kWhole>
+class Reader {
+ public:
+  explicit Reader(const WindowStrip& strip)
+      : lanes_(strip.x_count), lookup_(strip.lookup), indices_(LoadIndices(kZeros)) {}
+  HWY_INLINE void Start(int64_t lookup) {
+    if constexpr (kRead == WindowRead::lookup) indices_ = LoadIndices(lookup_ + lookup);
+  }
+  HWY_INLINE Vector operator()(const float* from) const {
+    if constexpr (kRead == WindowRead::broadcast) return hn::Set(Floats(), *from);
+    const Vector value = lanes_.template Load<kWhole>(from);
+    if constexpr (kRead == WindowRead::lookup) return hn::TableLookupLanes(value, indices_);
+    return value;
+  }
+
+ private:
+  HWY_ALIGN static constexpr int32_t kZeros[HWY_MAX_BYTES / sizeof(float)] = {};
+  static HWY_INLINE Indices LoadIndices(const int32_t* lookup) {
+    return hn::SetTableIndices(Floats(), lookup);
+  }
+  Lanes lanes_;
+  const int32_t* lookup_;
+  Indices indices_;
+};
+
+// Keeps a number where it is: compilers would compute all addresses and tests of a window ahead of
+// the loops around it, more than there are registers.
+template <class T>
+HWY_INLINE void Keep(T& number) {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  asm volatile("" : "+r"(number));
+#endif
+}
+
+// Where the numbers of a run lie.
+struct Place {
+  const float* x;
+  int64_t x_pitch;
+  int64_t w_step;
+  uint32_t valid;
+};
+
+// The sums of a block, outputs in registers.
+template <int kSize, class Read>
+struct ForwardSums {
+  const float* w;
+  Read read;
+  Vector acc[kSize];
+
+  template <int kTaps>
+  HWY_INLINE void Slide(const Place& place, int64_t at) {
+    const Floats d;
+    Vector weight[kTaps];
+    CONVKIT_UNROLL for (int t = 0; t < kTaps; ++t) weight[t] =
+        hn::LoadU(d, w + at + t * place.w_step);
+    const float* x = place.x;
+    uint32_t valid = place.valid;
+    CONVKIT_UNROLL_POSITIONS for (int p = 0; p < kSize + kTaps - 1; ++p, x += place.x_pitch) {
+      Keep(x);
+      Keep(valid);
+      if ((valid >> p & 1) == 0) continue;
+      const Vector value = read(x);
+      CONVKIT_UNROLL for (int t = 0; t < kTaps; ++t) {
+        const int j = p - t;
+        if (j >= 0 && j < kSize) acc[j] = hn::MulAdd(value, weight[t], acc[j]);
+      }
+    }
+  }
+};
+
+// The sums of weights, dy in registers. Two sums per tap, so that additions need not wait for one
+// another.
+template <int kSize, class Read>
+struct WeightSums {
+  float* dw;
+  Read read;
+  Vector dy[kSize];
+
+  template <int kTaps>
+  HWY_INLINE void Slide(const Place& place, int64_t at) {
+    const Floats d;
+    float* const w = dw + at;
+    Vector sum[2][kTaps];
+    CONVKIT_UNROLL for (int t = 0; t < kTaps; ++t) {
+      sum[0][t] = hn::LoadU(d, w + t * place.w_step);
+      sum[1][t] = hn::Zero(d);
+    }
+    const float* x = place.x;
+    uint32_t valid = place.valid;
+    CONVKIT_UNROLL_POSITIONS for (int p = 0; p < kSize + kTaps - 1; ++p, x += place.x_pitch) {
+      Keep(x);
+      Keep(valid);
+      if ((valid >> p & 1) == 0) continue;
+      const Vector value = read(x);
+      CONVKIT_UNROLL for (int t = 0; t < kTaps; ++t) {
+        const int j = p - t;
+        if (j >= 0 && j < kSize) sum[p & 1][t] = hn::MulAdd(value, dy[j], sum[p & 1][t]);
+      }
+    }
+    CONVKIT_UNROLL for (int t = 0; t < kTaps; ++t)
+        hn::StoreU(hn::Add(sum[0][t], sum[1][t]), d, w + t * place.w_step);
+  }
+};
+
+template <int kSize>
+HWY_INLINE void StoreBlock(const WindowJob& job, const WindowStrip& strip, Vector (&acc)[kSize]) {
+  const Lanes lanes(strip.y_count);
+  if (job.residual != nullptr)
+    CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) acc[j] =
+        hn::Add(acc[j], lanes.Load<false>(job.residual + strip.y + j * job.y_pitch));
+  if (job.clamps)
+    CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) acc[j] =
+        Clamp(Floats(), acc[j], job.low, job.high);
+  float* const y = job.y + strip.y;
+  CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) lanes.Store(acc[j], y + j * job.y_pitch);
+}
+
+// `products`: one vector for each of `size` outputs.
+HWY_NOINLINE void AddLanes(const WindowJob& job, const WindowStrip& strip, const float* bias,
+                           const float* products, int size) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Floats()));
+  for (int j = 0; j < size; ++j, products += lanes) {
+    const int64_t place = strip.y + j * job.y_pitch;
+    for (int64_t i = 0; i < strip.y_count; ++i) {
+      float sum = products[i * strip.reduce];
+      for (int64_t l = 1; l < strip.reduce; ++l) sum += products[i * strip.reduce + l];
+      if (bias != nullptr) sum += bias[i];
+      const int64_t at = place + i * strip.y_step;
+      if (job.residual != nullptr) sum += job.residual[at];
+      if (job.clamps) {
+        sum = sum < job.low ? job.low : sum;
+        sum = sum > job.high ? job.high : sum;
+      }
+      job.y[at] = sum;
+    }
+  }
+}
+
+template <int kSize>
+HWY_INLINE void StoreReduced(const WindowJob& job, const WindowStrip& strip, const float* bias,
+                             const Vector (&acc)[kSize]) {
+  const Floats d;
+  HWY_ALIGN float products[kSize * HWY_MAX_BYTES / sizeof(float)];
+  CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) hn::StoreU(acc[j], d, products + j * hn::Lanes(d));
+  AddLanes(job, strip, bias, products, kSize);
+}
+
+// All that a strip sees. Few variables live across it, else compilers keep addresses in vector
+// registers, where they wait behind the sums.
+template <class Sums>
+HWY_INLINE void Walk(const WindowJob& job, const WindowStrip& strip, Sums& sums) {
+  const float* const x = job.x + strip.x;
+  const WindowStep* step = job.steps;
+  const WindowStep* const end = step + job.step_count;
+  Place place = {nullptr, job.x_pitch, job.w_step, 0};
+  for (; step < end; ++step) {
+    place.x = x + step->x;
+    place.valid = step->valid;
+    const int64_t w = strip.w + step->w;
+    sums.read.Start(step->lookup);
+    switch (step->taps) {
+      case 1:
+        sums.template Slide<1>(place, w);
+        break;
+      case 2:
+        sums.template Slide<2>(place, w);
+        break;
+      case 3:
+        sums.template Slide<3>(place, w);
+        break;
+      default:
+        sums.template Slide<4>(place, w);
+    }
+  }
+}
+
+// Brings what comes next into the cache while sums keep the processor busy.
+HWY_INLINE void Fetch(const float* next, int64_t pitch, int64_t count) {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  for (int64_t i = 0; i < count; ++i, next += pitch) __builtin_prefetch(next, 0, 2);
+#endif
+}
+
+template <int kSize, WindowRead kRead, bool kWhole>
+HWY_INLINE void ForwardStrip(const WindowJob& job, const WindowStrip& strip, const float* bias) {
+  const Floats d;
+  using Read = Reader<kRead, kWhole>;
+  ForwardSums<kSize, Read> sums = {job.w, Read(strip), {}};
+  const Vector start = bias != nullptr && strip.reduce == 0 ? hn::LoadU(d, bias) : hn::Zero(d);
+  CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) sums.acc[j] = start;
+  Walk(job, strip, sums);
+  if (strip.reduce == 0)
+    StoreBlock(job, strip, sums.acc);
+  else
+    StoreReduced(job, strip, bias, sums.acc);
+}
+
+template <int kSize, WindowRead kRead, bool kWhole>
+HWY_INLINE void WeightStrip(const WindowJob& job, const WindowStrip& strip) {
+  using Read = Reader<kRead, kWhole>;
+  WeightSums<kSize, Read> sums = {job.dw, Read(strip), {}};
+  const float* const from = job.dy + strip.y;
+  if (strip.reduce == 0) {
+    const Lanes lanes(strip.y_count);
+    CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) sums.dy[j] =
+        lanes.Load<false>(from + j * job.y_pitch);
+  } else {
+    const Lanes lanes(strip.y_span);
+    const Indices indices = hn::SetTableIndices(Floats(), strip.y_lookup);
+    CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) sums.dy[j] =
+        hn::TableLookupLanes(lanes.Load<false>(from + j * job.y_pitch), indices);
+  }
+  Walk(job, strip, sums);
+}
+
+template <int kSize, WindowRead kRead>
+void RunForward(const WindowJob& job) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Floats()));
+  const float* bias = job.bias;
+  for (int64_t s = 0; s < job.strip_count; ++s) {
+    const WindowStrip& strip = job.strips[s];
+    Fetch(job.fetch + strip.x, job.fetch_pitch, job.fetch_count);
+    constexpr bool kTwoWays = !kMasksAreFree && kRead != WindowRead::broadcast;
+    if (kTwoWays && strip.x_count == lanes)
+      ForwardStrip<kSize, kRead, kTwoWays>(job, strip, bias);
+    else
+      ForwardStrip<kSize, kRead, false>(job, strip, bias);
+    if (bias != nullptr) bias += lanes;
+  }
+}
+
+template <int kSize, WindowRead kRead>
+void RunWeight(const WindowJob& job) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Floats()));
+  for (int64_t s = 0; s < job.strip_count; ++s) {
+    const WindowStrip& strip = job.strips[s];
+    Fetch(job.fetch + strip.x, job.fetch_pitch, job.fetch_count);
+    if (job.fetch_dy != nullptr) Fetch(job.fetch_dy + strip.y, job.y_pitch, kSize);
+    Fetch(job.fetch + strip.x, job.fetch_pitch, job.fetch_count);
+    constexpr bool kTwoWays = !kMasksAreFree && kRead != WindowRead::broadcast;
+    if (kTwoWays && strip.x_count == lanes)
+      WeightStrip<kSize, kRead, kTwoWays>(job, strip);
+    else
+      WeightStrip<kSize, kRead, false>(job, strip);
+  }
+}
+
+template <int... kSizes>
+std::vector<WindowKernels::Size> SizesOf() {
+  return {{kSizes,
+           {RunForward<kSizes, WindowRead::plain>, RunForward<kSizes, WindowRead::lookup>,
+            RunForward<kSizes, WindowRead::broadcast>},
+           {RunWeight<kSizes, WindowRead::plain>, RunWeight<kSizes, WindowRead::lookup>,
+            RunWeight<kSizes, WindowRead::broadcast>}}...};
+}
+
+}  // namespace
+
+// Sums, the weights of a run, a value and a lookup fill the registers; 7 and 14 are lines of common
+// pictures.
+const WindowKernels* Windows() {
+  static const WindowKernels kernels = {
+    static_cast<int64_t>(hn::Lanes(Floats())),
+#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
+    SizesOf<14, 8, 7, 4, 2, 1>(),
+#elif HWY_TARGET == HWY_AVX2
+    SizesOf<8, 7, 4, 2, 1>(),
+#else
+    SizesOf<4, 2, 1>(),
+#endif
+  };
+  return &kernels;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace convkit::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace convkit::kernels {
+namespace {
+HWY_EXPORT(Windows);
+}
+const WindowKernels& window_kernels() { return *HWY_DYNAMIC_DISPATCH(Windows)(); }
+}  // namespace convkit::kernels
+#endif
