@@ -36,8 +36,6 @@ constexpr int kRowsForOneVector = 6;
 constexpr int kRowsForTwoVectors = 6;
 #endif
 
-enum class Product { broadcast, elementwise, elementwise_tail };
-
 // What becomes of a finished tile before it is stored.
 template <int kRows, int kVectors>
 HWY_INLINE void ApplyEpilogue(const TileJob& job, Vector (&acc)[kRows][kVectors]) {
@@ -54,7 +52,7 @@ HWY_INLINE void ApplyEpilogue(const TileJob& job, Vector (&acc)[kRows][kVectors]
     }
 }
 
-template <int kRows, int kVectors, Product kProduct>
+template <int kRows, int kVectors>
 void RunTile(const TileJob& job) {
   const Floats d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -91,18 +89,9 @@ void RunTile(const TileJob& job) {
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) column[v] = hn::LoadU(d, b + v * lanes);
       CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
         const float* HWY_RESTRICT const from = rows[r] + place;
-        if constexpr (kProduct == Product::broadcast) {
-          const Vector value = hn::Set(d, *from);
-          CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
-              hn::MulAdd(value, column[v], acc[r][v]);
-        } else {
-          CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) {
-            const bool whole = kProduct == Product::elementwise || v < kVectors - 1;
-            const Vector value = whole ? hn::LoadU(d, from + v * lanes)
-                                       : LoadFirst(d, from + v * lanes, columns - v * lanes);
-            acc[r][v] = hn::MulAdd(value, column[v], acc[r][v]);
-          }
-        }
+        const Vector value = hn::Set(d, *from);
+        CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
+            hn::MulAdd(value, column[v], acc[r][v]);
       }
       place += a_step;
       b += b_step;
@@ -184,24 +173,10 @@ void PackRows(const float* from, int64_t from_step, int64_t rows, int64_t column
   }
 }
 
-// Reading less than whole vectors costs a mask, which the kernels for whole vectors do without.
-template <int kRows, int kVectors>
-void RunElementwise(const TileJob& job) {
-  if (job.columns == kVectors * static_cast<int64_t>(hn::Lanes(Floats())))
-    RunTile<kRows, kVectors, Product::elementwise>(job);
-  else
-    RunTile<kRows, kVectors, Product::elementwise_tail>(job);
-}
-
 template <int kVectors, int... kRowsLessOne>
 void FillHeights(TileKernels& kernels, std::integer_sequence<int, kRowsLessOne...>) {
   kernels.max_rows[kVectors] = sizeof...(kRowsLessOne);
-  ((kernels.run[kVectors][kRowsLessOne + 1] =
-        RunTile<kRowsLessOne + 1, kVectors, Product::broadcast>),
-   ...);
-  ((kernels.run_elementwise[kVectors][kRowsLessOne + 1] =
-        RunElementwise<kRowsLessOne + 1, kVectors>),
-   ...);
+  ((kernels.run[kVectors][kRowsLessOne + 1] = RunTile<kRowsLessOne + 1, kVectors>), ...);
 }
 
 const TileKernels* Kernels() {

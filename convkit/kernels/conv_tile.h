@@ -26,9 +26,6 @@ struct TileSegment {
 ///
 /// `b` (and `bias`) must be readable for whole vectors, that is vectors · lanes floats per k;
 /// nothing else is touched beyond `columns`.
-///
-/// The elementwise kernels, for depthwise convolution, take a vector of a row instead of one
-/// number: row[...][... + j] · b[... + j].
 struct TileJob {
   const float* const* rows = nullptr;
   int64_t rows_step = 0;
@@ -59,8 +56,7 @@ struct TileKernels {
   int64_t lanes = 1;                           ///< floats in a vector
   int64_t max_rows[kMaxTileVectors + 1] = {};  ///< by number of vectors
   using Run = void (*)(const TileJob&);
-  Run run[kMaxTileVectors + 1][kMaxTileRows + 1] = {};              ///< [vectors][rows]
-  Run run_elementwise[kMaxTileVectors + 1][kMaxTileRows + 1] = {};  ///< [vectors][rows]
+  Run run[kMaxTileVectors + 1][kMaxTileRows + 1] = {};  ///< [vectors][rows]
   /// to[k·to_step + j] = from[j·from_step + k] for j < columns, k < depth.
   void (*transpose)(const float* from, int64_t from_step, int64_t columns, int64_t depth, float* to,
                     int64_t to_step) = nullptr;
