@@ -4,6 +4,7 @@
 
 #include "convkit/base/error.h"
 #include "convkit/kernels/conv_direct.h"
+#include "convkit/kernels/conv_fft.h"
 #include "convkit/kernels/conv_grouped.h"
 #include "convkit/kernels/conv_reference.h"
 #include "convkit/kernels/conv_winograd.h"
@@ -46,6 +47,11 @@ constexpr ConvAlgorithm kAlgorithms[] = {
      .error_growth = 2.0,
      .why_not = winograd2_why_not,
      .prepare = prepare_winograd2},
+    {.name = "fft",
+     .exact = false,
+     .error_growth = 8.0,
+     .why_not = fft_why_not,
+     .prepare = prepare_fft},
     {.name = "direct",
      .exact = true,
      .error_growth = 1.0,
