@@ -94,9 +94,9 @@ json work_by_algorithm(const ConvGeometry& g, Direction direction) {
   for (const kernels::ConvAlgorithm& row : kernels::conv_algorithms()) {
     if (!row.why_not(g, direction).empty()) continue;
     const kernels::ConvWork work = prepare(row, g, direction)->work();
-    all[row.name] = {{"products", work.products}, {"calls", work.calls},
+    all[row.name] = {{"products", work.products},     {"calls", work.calls},
                      {"transforms", work.transforms}, {"weights", work.weights},
-                     {"tensors", work.tensors},   {"packing", work.packing}};
+                     {"tensors", work.tensors},       {"packing", work.packing}};
   }
   return all;
 }
