@@ -61,20 +61,21 @@ class Engine {
       Node* const next = order_.top();
       order_.pop();
       const auto found = pending_.find(next);
-      const Pending work = std::move(found->second);
+      Pending work = std::move(found->second);
       pending_.erase(found);
-      step(*work.node, work.grad);
+      step(*work.node, std::move(work.grad));
     }
   }
 
  private:
-  void step(Node& node, const Tensor& grad) {
+  void step(Node& node, Tensor grad) {
     const Scope scope(node.path);
     const RunningBackward running(node.op);
     CONVKIT_CHECK(!node.released, GradError, node.op,
                   ": backward ran over this part of the tape before and let go of what it kept;"
                   " run the forward again, or pass retain_graph the first time");
     Gradients grads = node.backward(grad, Needs(node.needs));
+    grad = Tensor();  // a gradient that took its memory is now the only holder
     CONVKIT_CHECK(grads.size() <= node.edges.size(), GradError, node.op, ": its backward gave ",
                   grads.size(), " gradients for ", node.edges.size(), " inputs");
     if (!options_.retain_graph) {

@@ -118,6 +118,14 @@ const Tensor& Saved::get() const {
   return tensor_;
 }
 
+Tensor memory_for_gradient(const Tensor& grad_output) {
+  const bool is_exclusive =
+      grad_output.shared_impl().use_count() == 1 && grad_output.impl()->storage.use_count() == 1;
+  return is_exclusive ? grad_output : empty_like(grad_output);
+}
+
+bool tracing() { return listening != nullptr; }
+
 TraceScope::TraceScope(Tracer& tracer) : outer_(std::exchange(listening, &tracer)) {}
 TraceScope::~TraceScope() { listening = outer_; }
 

@@ -75,6 +75,10 @@ inline bool will_record(std::initializer_list<Tensor> inputs) {
   return will_record(std::span<const Tensor>(inputs.begin(), inputs.size()));
 }
 
+/// Memory for a gradient of the shape of `grad_output`: for a backward that reads each element
+/// before it writes it. It is `grad_output` itself where nobody else holds that, else a new tensor.
+CONVKIT_API Tensor memory_for_gradient(const Tensor& grad_output);
+
 /// One executed operation, as a Tracer sees it.
 struct Event {
   const Op& op;
@@ -89,6 +93,10 @@ class CONVKIT_API Tracer {
   virtual ~Tracer() = default;
   virtual void on_operation(const Event& event) = 0;
 };
+
+/// True while a Tracer listens on this thread. Who computes several operations in one pass then
+/// takes them one by one, so that it sees each of them.
+CONVKIT_API bool tracing();
 
 /// Installs a tracer on this thread for its lifetime.
 class CONVKIT_API TraceScope {

@@ -49,28 +49,37 @@ void for_pieces(const WideRows& wide, const BatchNormGeometry& g, F&& run) {
   });
 }
 
-// Coefficients per channel from f(channel) → (a, b, c); the center is the mean as T rounds it.
+// Coefficients per channel from f(channel) → (a, b, c); the center is the mean as T rounds it, and
+// the shift is the same in every direction, so that a backward finds the ReLU's input to the bit.
 template <class T, class F>
 Coefficients<T> coefficients(const WideRows& wide, const BatchNormGeometry& g,
                              const BatchNormAffine<T>& affine, F&& f) {
   Coefficients<T> k(wide.width);
   for (int64_t c = 0; c < g.channels; ++c) {
     const double weight = affine.weight == nullptr ? 1.0 : static_cast<double>(affine.weight[c]);
+    const double bias = affine.bias == nullptr ? 0.0 : static_cast<double>(affine.bias[c]);
     const auto center = static_cast<double>(static_cast<T>(affine.mean[c]));
-    const auto [a, b, constant] = f(c, weight * affine.invstd[c], affine.mean[c] - center);
-    const double four[] = {a, b, constant, center};
-    for (int64_t i = 0; i < 4; ++i)
+    const double gain = weight * affine.invstd[c];
+    const double rounding = affine.mean[c] - center;
+    const auto [b, constant] = f(c, gain, rounding);
+    const double five[] = {gain, b, constant, center, bias - gain * rounding};
+    for (int64_t i = 0; i < 5; ++i)
       for (int64_t column = c; column < wide.width; column += g.channels)
-        k.values[static_cast<std::size_t>(i * wide.width + column)] = static_cast<T>(four[i]);
+        k.values[static_cast<std::size_t>(i * wide.width + column)] = static_cast<T>(five[i]);
   }
   return k;
 }
 
-struct Three {
-  double a;
-  double b;
+struct Line {
+  double slope;
   double constant;
 };
+
+template <class T>
+Coefficients<T> coefficients(const WideRows& wide, const BatchNormGeometry& g,
+                             const BatchNormAffine<T>& affine) {
+  return coefficients(wide, g, affine, [](int64_t, double, double) { return Line{0.0, 0.0}; });
+}
 
 }  // namespace
 
@@ -123,23 +132,33 @@ template <class T>
 void batch_norm_forward(const BatchNormGeometry& g, const BatchNormAffine<T>& affine, const T* x,
                         T* y) {
   const WideRows wide = wide_rows(g);
-  const auto k = coefficients(wide, g, affine, [&](int64_t c, double a, double rounding) {
-    const double bias = affine.bias == nullptr ? 0.0 : static_cast<double>(affine.bias[c]);
-    return Three{a, bias - a * rounding, 0.0};
-  });
+  const auto k = coefficients(wide, g, affine);
   const BatchNormLoops<T> run = batch_norm_loops<T>();
-  for_pieces(wide, g,
-             [&](const Rows& rows, int64_t at) { run.normalize(rows, k, x + at, y + at); });
+  for_pieces(wide, g, [&](const Rows& rows, int64_t at) {
+    if (affine.relu) return run.normalize_relu(rows, k, x + at, nullptr, y + at);
+    run.normalize(rows, k, x + at, y + at);
+  });
 }
 
 template <class T>
-void batch_norm_gradient_sums(const BatchNormGeometry& g, const BatchNormAffine<T>& affine,
-                              const T* x, const T* dy, const BatchNormSums& sums) {
+void batch_norm_add_relu_forward(const BatchNormGeometry& g, const BatchNormAffine<T>& affine,
+                                 const T* x, const T* residual, T* y) {
   const WideRows wide = wide_rows(g);
-  const auto k = coefficients(wide, g, affine, [](int64_t, double, double) {
-    return Three{0.0, 0.0, 0.0};
-  });
+  const auto k = coefficients(wide, g, affine);
   const BatchNormLoops<T> run = batch_norm_loops<T>();
+  for_pieces(wide, g, [&](const Rows& rows, int64_t at) {
+    run.normalize_relu(rows, k, x + at, residual + at, y + at);
+  });
+}
+
+namespace {
+
+// Sums over the rows by run(rows, coefficients, offset of the first element, scratch, sums).
+template <class T, class F>
+void sum_gradients(const BatchNormGeometry& g, const BatchNormAffine<T>& affine,
+                   const BatchNormSums& sums, F&& run) {
+  const WideRows wide = wide_rows(g);
+  const auto k = coefficients(wide, g, affine);
   const int64_t grain = rows_per_task(wide, kRowsPerSum);
   const int64_t tasks = ceil_div(wide.count, grain) + (wide.left > 0 ? 1 : 0);
   const auto size = static_cast<std::size_t>(tasks * wide.width);
@@ -155,8 +174,8 @@ void batch_norm_gradient_sums(const BatchNormGeometry& g, const BatchNormAffine<
       std::fill_n(product.data() + task * wide.width, wide.width, 0.0);
     }
     Buffer<T> scratch(static_cast<std::size_t>(2 * wide.width));
-    run.gradient_sums(rows, k, x + begin * wide.width, dy + begin * wide.width, scratch.data(),
-                      {sum.data() + task * wide.width, product.data() + task * wide.width});
+    run(rows, k, begin * wide.width, scratch.data(),
+        BatchNormSums{sum.data() + task * wide.width, product.data() + task * wide.width});
   });
   parallel_ranges(g.channels, 256, [&](int64_t first, int64_t last) {
     std::fill(sums.dy + first, sums.dy + last, 0.0);
@@ -176,6 +195,31 @@ void batch_norm_gradient_sums(const BatchNormGeometry& g, const BatchNormAffine<
   });
 }
 
+}  // namespace
+
+template <class T>
+void batch_norm_gradient_sums(const BatchNormGeometry& g, const BatchNormAffine<T>& affine,
+                              const T* x, const T* dy, const BatchNormSums& sums) {
+  const BatchNormLoops<T> loops = batch_norm_loops<T>();
+  const auto run = affine.relu ? loops.gradient_sums_recomputed : loops.gradient_sums;
+  sum_gradients(g, affine, sums,
+                [&](const Rows& rows, const auto& k, int64_t at, T* scratch, const auto& part) {
+                  run(rows, k, {x + at, dy + at}, scratch, part);
+                });
+}
+
+template <class T>
+void batch_norm_add_relu_gradient(const BatchNormGeometry& g, const BatchNormAffine<T>& affine,
+                                  const T* x, const T* y, const T* dy, const BatchNormSums& sums,
+                                  T* dresidual) {
+  const BatchNormLoops<T> loops = batch_norm_loops<T>();
+  sum_gradients(g, affine, sums,
+                [&](const Rows& rows, const auto& k, int64_t at, T* scratch, const auto& part) {
+                  loops.gradient_sums_output(rows, k, {x + at, dy + at, y + at, dresidual + at},
+                                             scratch, part);
+                });
+}
+
 template <class T>
 void batch_norm_backward(const BatchNormGeometry& g, const BatchNormAffine<T>& affine, const T* x,
                          const T* dy, const BatchNormSums& sums, T* dx) {
@@ -183,35 +227,40 @@ void batch_norm_backward(const BatchNormGeometry& g, const BatchNormAffine<T>& a
   const auto rows_total = static_cast<double>(g.rows);
   const auto k = coefficients(wide, g, affine, [&](int64_t c, double a, double rounding) {
     const double slope = -a * affine.invstd[c] * sums.dy_xhat[c] / rows_total;
-    return Three{a, slope, -a * sums.dy[c] / rows_total - slope * rounding};
+    return Line{slope, -a * sums.dy[c] / rows_total - slope * rounding};
   });
-  const BatchNormLoops<T> run = batch_norm_loops<T>();
-  for_pieces(wide, g, [&](const Rows& rows, int64_t at) {
-    run.backward(rows, k, x + at, dy + at, dx + at);
-  });
+  const BatchNormLoops<T> loops = batch_norm_loops<T>();
+  const auto run = affine.relu ? loops.backward_relu : loops.backward;
+  for_pieces(wide, g,
+             [&](const Rows& rows, int64_t at) { run(rows, k, x + at, dy + at, dx + at); });
 }
 
 template <class T>
 void batch_norm_backward_constant(const BatchNormGeometry& g, const BatchNormAffine<T>& affine,
-                                  const T* dy, T* dx) {
+                                  const T* x, const T* dy, T* dx) {
   const WideRows wide = wide_rows(g);
-  const auto k = coefficients(wide, g, affine, [](int64_t, double a, double) {
-    return Three{a, 0.0, 0.0};
-  });
-  const BatchNormLoops<T> run = batch_norm_loops<T>();
-  for_pieces(wide, g, [&](const Rows& rows, int64_t at) { run.scale(rows, k, dy + at, dx + at); });
+  const auto k = coefficients(wide, g, affine);
+  const BatchNormLoops<T> loops = batch_norm_loops<T>();
+  const auto run = affine.relu ? loops.scale_relu : loops.scale;
+  for_pieces(wide, g,
+             [&](const Rows& rows, int64_t at) { run(rows, k, x + at, dy + at, dx + at); });
 }
 
 #define CONVKIT_INSTANTIATE_BATCH_NORM(T)                                                          \
   template void batch_norm_statistics(const BatchNormGeometry&, const T*, double*, double*);       \
   template void batch_norm_forward(const BatchNormGeometry&, const BatchNormAffine<T>&, const T*,  \
                                    T*);                                                            \
+  template void batch_norm_add_relu_forward(const BatchNormGeometry&, const BatchNormAffine<T>&,   \
+                                            const T*, const T*, T*);                               \
   template void batch_norm_gradient_sums(const BatchNormGeometry&, const BatchNormAffine<T>&,      \
                                          const T*, const T*, const BatchNormSums&);                \
+  template void batch_norm_add_relu_gradient(const BatchNormGeometry&, const BatchNormAffine<T>&,  \
+                                             const T*, const T*, const T*, const BatchNormSums&,   \
+                                             T*);                                                  \
   template void batch_norm_backward(const BatchNormGeometry&, const BatchNormAffine<T>&, const T*, \
                                     const T*, const BatchNormSums&, T*);                           \
   template void batch_norm_backward_constant(const BatchNormGeometry&, const BatchNormAffine<T>&,  \
-                                             const T*, T*);
+                                             const T*, const T*, T*);
 CONVKIT_INSTANTIATE_BATCH_NORM(float)
 CONVKIT_INSTANTIATE_BATCH_NORM(double)
 

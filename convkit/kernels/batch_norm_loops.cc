@@ -17,65 +17,63 @@ HWY_BEFORE_NAMESPACE();
 namespace convkit::kernels::HWY_NAMESPACE {
 namespace {
 
-// Reading several rows side by side spares loads and stores of the sums. But where rows share a
-// page without being neighbours in it, the processor's prefetcher takes that for chance, and memory
-// arrives at half its speed (measured at 256 channels): there they are read one by one.
+// center = Σ x / rows over a block.
 template <class T>
-bool side_by_side(const Rows& rows) {
-  const auto bytes = static_cast<std::size_t>(rows.width) * sizeof(T);
-  return bytes <= 512 || bytes >= 4096;
+void block_mean(const Rows& rows, const T* x, T* center) {
+  const int64_t w = rows.width;
+  const int64_t count = rows.count;
+  const T scale = T{1} / static_cast<T>(count);
+  if (has_short_rows<T>(w)) {
+    for_strips<T>(w, [=](auto d, auto vectors, int64_t c) HWY_ATTR {
+      constexpr int kVectors = decltype(vectors)::value;
+      const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+      hn::VFromD<decltype(d)> sum[kVectors];
+      for (int i = 0; i < kVectors; ++i) sum[i] = hn::Zero(d);
+      for (int64_t r = 0; r < count; ++r)
+        for (int i = 0; i < kVectors; ++i)
+          sum[i] = hn::Add(sum[i], hn::LoadU(d, x + r * w + c + i * lanes));
+      for (int i = 0; i < kVectors; ++i)
+        hn::StoreU(hn::Mul(sum[i], hn::Set(d, scale)), d, center + c + i * lanes);
+    });
+    return;
+  }
+  std::fill(center, center + w, T{0});
+  for (int64_t r = 0; r < count; ++r) {
+    const T* const p = x + r * w;
+    for_columns<T>(0, w, [=](auto d, int64_t c) HWY_ATTR {
+      hn::StoreU(hn::Add(hn::LoadU(d, center + c), hn::LoadU(d, p + c)), d, center + c);
+    });
+  }
+  for (int64_t c = 0; c < w; ++c) center[c] *= scale;
 }
 
-// sum += Σ x over the rows of a block.
+// sum = Σ (x − center) and squares = Σ (x − center)². The rows are in the cache by now, whatever
+// their width.
 template <class T>
-void add_rows(const Rows& rows, const T* x, T* sum) {
+void centered_sums(const Rows& rows, const T* x, const T* center, T* sum, T* squares) {
   const int64_t w = rows.width;
-  const int64_t quads = side_by_side<T>(rows) ? rows.count / 4 : 0;
-  int64_t r = 0;
-  for (; r < 4 * quads; r += 4) {
-    const T* const p = x + r * w;
-    for_columns<T>(0, w, [=](auto d, int64_t c) HWY_ATTR {
-      const auto low = hn::Add(hn::LoadU(d, p + c), hn::LoadU(d, p + w + c));
-      const auto high = hn::Add(hn::LoadU(d, p + 2 * w + c), hn::LoadU(d, p + 3 * w + c));
-      hn::StoreU(hn::Add(hn::LoadU(d, sum + c), hn::Add(low, high)), d, sum + c);
-    });
-  }
-  for (; r < rows.count; ++r) {
-    const T* const p = x + r * w;
-    for_columns<T>(0, w, [=](auto d, int64_t c) HWY_ATTR {
-      hn::StoreU(hn::Add(hn::LoadU(d, sum + c), hn::LoadU(d, p + c)), d, sum + c);
-    });
-  }
-}
-
-// sum += Σ (x − center) and squares += Σ (x − center)². The rows are in the cache by now.
-template <class T>
-void add_centered_rows(const Rows& rows, const T* x, const T* center, T* sum, T* squares) {
-  const int64_t w = rows.width;
-  int64_t r = 0;
-  for (; r + 4 <= rows.count; r += 4) {
-    const T* const p = x + r * w;
-    for_columns<T>(0, w, [=](auto d, int64_t c) HWY_ATTR {
-      const auto middle = hn::LoadU(d, center + c);
-      const auto v0 = hn::Sub(hn::LoadU(d, p + c), middle);
-      const auto v1 = hn::Sub(hn::LoadU(d, p + w + c), middle);
-      const auto v2 = hn::Sub(hn::LoadU(d, p + 2 * w + c), middle);
-      const auto v3 = hn::Sub(hn::LoadU(d, p + 3 * w + c), middle);
-      const auto total = hn::Add(hn::Add(v0, v1), hn::Add(v2, v3));
-      const auto low = hn::MulAdd(v0, v0, hn::Mul(v1, v1));
-      const auto high = hn::MulAdd(v2, v2, hn::Mul(v3, v3));
-      hn::StoreU(hn::Add(hn::LoadU(d, sum + c), total), d, sum + c);
-      hn::StoreU(hn::Add(hn::LoadU(d, squares + c), hn::Add(low, high)), d, squares + c);
-    });
-  }
-  for (; r < rows.count; ++r) {
-    const T* const p = x + r * w;
-    for_columns<T>(0, w, [=](auto d, int64_t c) HWY_ATTR {
-      const auto v = hn::Sub(hn::LoadU(d, p + c), hn::LoadU(d, center + c));
-      hn::StoreU(hn::Add(hn::LoadU(d, sum + c), v), d, sum + c);
-      hn::StoreU(hn::MulAdd(v, v, hn::LoadU(d, squares + c)), d, squares + c);
-    });
-  }
+  const int64_t count = rows.count;
+  for_strips<T>(w, [=](auto d, auto vectors, int64_t c) HWY_ATTR {
+    constexpr int kVectors = decltype(vectors)::value;
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+    hn::VFromD<decltype(d)> middle[kVectors], total[kVectors], square[kVectors];
+    for (int i = 0; i < kVectors; ++i) {
+      middle[i] = hn::LoadU(d, center + c + i * lanes);
+      total[i] = hn::Zero(d);
+      square[i] = hn::Zero(d);
+    }
+    for (int64_t r = 0; r < count; ++r) {
+      for (int i = 0; i < kVectors; ++i) {
+        const auto v = hn::Sub(hn::LoadU(d, x + r * w + c + i * lanes), middle[i]);
+        total[i] = hn::Add(total[i], v);
+        square[i] = hn::MulAdd(v, v, square[i]);
+      }
+    }
+    for (int i = 0; i < kVectors; ++i) {
+      hn::StoreU(total[i], d, sum + c + i * lanes);
+      hn::StoreU(square[i], d, squares + c + i * lanes);
+    }
+  });
 }
 
 template <class T>
@@ -90,11 +88,8 @@ void statistics(const Rows& rows, int64_t block, const T* x, T* scratch, double*
   for (int64_t r = 0; r < rows.count; r += block) {
     const Rows part{std::min(block, rows.count - r), w};
     const T* const p = x + r * w;
-    std::fill(scratch, scratch + 3 * w, T{0});
-    add_rows(part, p, center);
-    const T scale = T{1} / static_cast<T>(part.count);
-    for (int64_t c = 0; c < w; ++c) center[c] *= scale;
-    add_centered_rows(part, p, center, sum, square);
+    block_mean(part, p, center);
+    centered_sums(part, p, center, sum, square);
     // The mean was rounded; what is left in `sum` corrects both results. Then Chan's merge.
     const double count = static_cast<double>(part.count);
     const double before = static_cast<double>(r);
@@ -112,95 +107,185 @@ void statistics(const Rows& rows, int64_t block, const T* x, T* scratch, double*
   }
 }
 
+// As the functions of elementwise.h have it: NaN passes, forward and backward.
+template <class D, class V>
+HWY_INLINE V relu_of(D d, V v) {
+  return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
+}
+template <class D, class V>
+HWY_INLINE V where_open(D d, V v, V dy) {
+  return hn::IfThenZeroElse(hn::Le(v, hn::Zero(d)), dy);
+}
+
 template <class T>
 void normalize(const Rows& rows, const Coefficients<T>& k, const T* x, T* y) {
   const T* const a = k.array(0);
-  const T* const b = k.array(1);
   const T* const center = k.array(3);
+  const T* const shift = k.array(4);
   for (int64_t r = 0; r < rows.count; ++r) {
     const T* const from = x + r * rows.width;
     T* const to = y + r * rows.width;
     for_columns<T>(0, rows.width, [=](auto d, int64_t c) HWY_ATTR {
       const auto v = hn::Sub(hn::LoadU(d, from + c), hn::LoadU(d, center + c));
-      hn::StoreU(hn::MulAdd(v, hn::LoadU(d, a + c), hn::LoadU(d, b + c)), d, to + c);
+      hn::StoreU(hn::MulAdd(v, hn::LoadU(d, a + c), hn::LoadU(d, shift + c)), d, to + c);
+    });
+  }
+}
+
+template <class T, bool kAdds>
+void normalize_relu_as(const Rows& rows, const Coefficients<T>& k, const T* x, const T* residual,
+                       T* y) {
+  const T* const a = k.array(0);
+  const T* const center = k.array(3);
+  const T* const shift = k.array(4);
+  for (int64_t r = 0; r < rows.count; ++r) {
+    const int64_t at = r * rows.width;
+    for_columns<T>(0, rows.width, [=](auto d, int64_t c) HWY_ATTR {
+      const auto v = hn::Sub(hn::LoadU(d, x + at + c), hn::LoadU(d, center + c));
+      auto sum = hn::MulAdd(v, hn::LoadU(d, a + c), hn::LoadU(d, shift + c));
+      if constexpr (kAdds) sum = hn::Add(sum, hn::LoadU(d, residual + at + c));
+      hn::StoreU(relu_of(d, sum), d, y + at + c);
     });
   }
 }
 
 template <class T>
-void gradient_sums(const Rows& rows, const Coefficients<T>& k, const T* x, const T* dy, T* scratch,
-                   const BatchNormSums& sums) {
+void normalize_relu(const Rows& rows, const Coefficients<T>& k, const T* x, const T* residual,
+                    T* y) {
+  if (residual != nullptr) return normalize_relu_as<T, true>(rows, k, x, residual, y);
+  normalize_relu_as<T, false>(rows, k, x, residual, y);
+}
+
+// Where a vector of the gradient comes from: its element `at` of column `c`, v being x − center.
+template <class T, Gate kGate>
+struct Incoming {
+  Gradient<T> gradient;
+  const T* a;
+  const T* shift;
+
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, int64_t at, int64_t c, V v) const {
+    const V dy = hn::LoadU(d, gradient.dy + at);
+    if constexpr (kGate == Gate::none) {
+      return dy;
+    } else if constexpr (kGate == Gate::recomputed) {
+      return where_open(d, hn::MulAdd(v, hn::LoadU(d, a + c), hn::LoadU(d, shift + c)), dy);
+    } else {
+      const V open = where_open(d, hn::LoadU(d, gradient.y + at), dy);
+      hn::StoreU(open, d, gradient.through + at);
+      return open;
+    }
+  }
+};
+
+// sum = Σ dy and product = Σ dy·(x − center) over a block.
+template <class T, Gate kGate>
+void block_gradient_sums(const Rows& rows, const T* center, const Incoming<T, kGate>& incoming,
+                         T* sum, T* product) {
   const int64_t w = rows.width;
-  const T* const center = k.array(3);
+  const int64_t count = rows.count;
+  const T* const x = incoming.gradient.x;
+  if (has_short_rows<T>(w)) {
+    for_strips<T>(w, [=](auto d, auto vectors, int64_t c) HWY_ATTR {
+      constexpr int kVectors = decltype(vectors)::value;
+      const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+      hn::VFromD<decltype(d)> middle[kVectors], total[kVectors], both[kVectors];
+      for (int i = 0; i < kVectors; ++i) {
+        middle[i] = hn::LoadU(d, center + c + i * lanes);
+        total[i] = hn::Zero(d);
+        both[i] = hn::Zero(d);
+      }
+      for (int64_t r = 0; r < count; ++r) {
+        for (int i = 0; i < kVectors; ++i) {
+          const int64_t column = c + i * lanes;
+          const auto v = hn::Sub(hn::LoadU(d, x + r * w + column), middle[i]);
+          const auto g = incoming(d, r * w + column, column, v);
+          total[i] = hn::Add(total[i], g);
+          both[i] = hn::MulAdd(v, g, both[i]);
+        }
+      }
+      for (int i = 0; i < kVectors; ++i) {
+        hn::StoreU(total[i], d, sum + c + i * lanes);
+        hn::StoreU(both[i], d, product + c + i * lanes);
+      }
+    });
+    return;
+  }
+  std::fill(sum, sum + w, T{0});
+  std::fill(product, product + w, T{0});
+  for (int64_t r = 0; r < count; ++r) {
+    for_columns<T>(0, w, [=](auto d, int64_t c) HWY_ATTR {
+      const auto v = hn::Sub(hn::LoadU(d, x + r * w + c), hn::LoadU(d, center + c));
+      const auto g = incoming(d, r * w + c, c, v);
+      hn::StoreU(hn::Add(hn::LoadU(d, sum + c), g), d, sum + c);
+      hn::StoreU(hn::MulAdd(v, g, hn::LoadU(d, product + c)), d, product + c);
+    });
+  }
+}
+
+template <class T, Gate kGate>
+void gradient_sums(const Rows& rows, const Coefficients<T>& k, const Gradient<T>& gradient,
+                   T* scratch, const BatchNormSums& sums) {
+  const int64_t w = rows.width;
   T* const sum = scratch;
   T* const product = scratch + w;
   std::fill(sums.dy, sums.dy + w, 0.0);
   std::fill(sums.dy_xhat, sums.dy_xhat + w, 0.0);
   for (int64_t first = 0; first < rows.count; first += kRowsPerSum) {
-    const int64_t end = std::min(rows.count, first + kRowsPerSum);
-    std::fill(scratch, scratch + 2 * w, T{0});
-    const int64_t pairs = side_by_side<T>(rows) ? (end - first) / 2 : 0;
-    int64_t r = first;
-    for (; r < first + 2 * pairs; r += 2) {
-      const T* const p = x + r * w;
-      const T* const q = dy + r * w;
-      for_columns<T>(0, w, [=](auto d, int64_t c) HWY_ATTR {
-        const auto middle = hn::LoadU(d, center + c);
-        const auto v0 = hn::Sub(hn::LoadU(d, p + c), middle);
-        const auto v1 = hn::Sub(hn::LoadU(d, p + w + c), middle);
-        const auto g0 = hn::LoadU(d, q + c);
-        const auto g1 = hn::LoadU(d, q + w + c);
-        hn::StoreU(hn::Add(hn::LoadU(d, sum + c), hn::Add(g0, g1)), d, sum + c);
-        const auto both = hn::MulAdd(v0, g0, hn::Mul(v1, g1));
-        hn::StoreU(hn::Add(hn::LoadU(d, product + c), both), d, product + c);
-      });
-    }
-    for (; r < end; ++r) {
-      const T* const p = x + r * w;
-      const T* const q = dy + r * w;
-      for_columns<T>(0, w, [=](auto d, int64_t c) HWY_ATTR {
-        const auto v = hn::Sub(hn::LoadU(d, p + c), hn::LoadU(d, center + c));
-        const auto g = hn::LoadU(d, q + c);
-        hn::StoreU(hn::Add(hn::LoadU(d, sum + c), g), d, sum + c);
-        hn::StoreU(hn::MulAdd(v, g, hn::LoadU(d, product + c)), d, product + c);
-      });
-    }
+    const Rows part{std::min(kRowsPerSum, rows.count - first), w};
+    const Incoming<T, kGate> incoming{gradient.from(first * w), k.array(0), k.array(4)};
+    block_gradient_sums(part, k.array(3), incoming, sum, product);
     for (int64_t c = 0; c < w; ++c) sums.dy[c] += static_cast<double>(sum[c]);
     for (int64_t c = 0; c < w; ++c) sums.dy_xhat[c] += static_cast<double>(product[c]);
   }
 }
 
-template <class T>
+template <class T, Gate kGate>
 void backward(const Rows& rows, const Coefficients<T>& k, const T* x, const T* dy, T* dx) {
   const T* const a = k.array(0);
   const T* const b = k.array(1);
   const T* const constant = k.array(2);
   const T* const center = k.array(3);
+  const Incoming<T, kGate> incoming{{x, dy}, a, k.array(4)};
   for (int64_t r = 0; r < rows.count; ++r) {
     const int64_t at = r * rows.width;
     for_columns<T>(0, rows.width, [=](auto d, int64_t c) HWY_ATTR {
       const auto v = hn::Sub(hn::LoadU(d, x + at + c), hn::LoadU(d, center + c));
       const auto rest = hn::MulAdd(v, hn::LoadU(d, b + c), hn::LoadU(d, constant + c));
-      const auto g = hn::LoadU(d, dy + at + c);
+      const auto g = incoming(d, at + c, c, v);
       hn::StoreU(hn::MulAdd(g, hn::LoadU(d, a + c), rest), d, dx + at + c);
     });
   }
 }
 
-template <class T>
-void scale(const Rows& rows, const Coefficients<T>& k, const T* dy, T* dx) {
+template <class T, Gate kGate>
+void scale(const Rows& rows, const Coefficients<T>& k, const T* x, const T* dy, T* dx) {
   const T* const a = k.array(0);
+  const T* const center = k.array(3);
+  const Incoming<T, kGate> incoming{{x, dy}, a, k.array(4)};
   for (int64_t r = 0; r < rows.count; ++r) {
     const int64_t at = r * rows.width;
     for_columns<T>(0, rows.width, [=](auto d, int64_t c) HWY_ATTR {
-      hn::StoreU(hn::Mul(hn::LoadU(d, dy + at + c), hn::LoadU(d, a + c)), d, dx + at + c);
+      auto v = hn::Zero(d);
+      if constexpr (kGate != Gate::none)
+        v = hn::Sub(hn::LoadU(d, x + at + c), hn::LoadU(d, center + c));
+      hn::StoreU(hn::Mul(incoming(d, at + c, c, v), hn::LoadU(d, a + c)), d, dx + at + c);
     });
   }
 }
 
 template <class T>
 BatchNormLoops<T> loops_of() {
-  return {&statistics<T>, &normalize<T>, &gradient_sums<T>, &backward<T>, &scale<T>};
+  return {&statistics<T>,
+          &normalize<T>,
+          &normalize_relu<T>,
+          &gradient_sums<T, Gate::none>,
+          &gradient_sums<T, Gate::recomputed>,
+          &gradient_sums<T, Gate::output>,
+          &backward<T, Gate::none>,
+          &backward<T, Gate::recomputed>,
+          &scale<T, Gate::none>,
+          &scale<T, Gate::recomputed>};
 }
 
 std::pair<BatchNormLoops<float>, BatchNormLoops<double>> loops() {

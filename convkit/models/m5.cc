@@ -29,10 +29,10 @@ M5::M5(const M5Options& options)
       fc({.in_features = 256, .out_features = options.num_classes}) {}
 
 Tensor M5::operator()(const Tensor& x) {
-  Tensor y = pool(relu(bn1(conv1(x))));
-  y = pool(relu(bn2(conv2(y))));
-  y = pool(relu(bn3(conv3(y))));
-  y = pool(relu(bn4(conv4(y))));
+  Tensor y = pool(bn1.then_relu(conv1(x), relu));
+  y = pool(bn2.then_relu(conv2(y), relu));
+  y = pool(bn3.then_relu(conv3(y), relu));
+  y = pool(bn4.then_relu(conv4(y), relu));
   return fc(ops::flatten(avgpool(y), 1));
 }
 

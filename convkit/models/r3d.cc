@@ -1,7 +1,6 @@
 #include "convkit/models/r3d.h"
 
 #include "convkit/models/init.h"
-#include "convkit/ops/arithmetic.h"
 #include "convkit/ops/shape.h"
 
 namespace convkit::models {
@@ -34,9 +33,9 @@ struct VideoBlock : nn::Layer {
   }
   Tensor operator()(const Tensor& x) {
     const Scope scope(path);
-    Tensor y = conv2(conv1(x));
-    ops::add_(y, downsample.empty() ? x : downsample(x));
-    return relu(y);
+    const Tensor main = conv2[0](conv1(x));
+    auto& norm = *conv2[1].get<nn::BatchNorm3d>();
+    return norm.then_relu(main, relu, downsample.empty() ? x : downsample(x));
   }
   void visit(auto&& v) {
     v("conv1", conv1);

@@ -46,7 +46,7 @@ ResNet<Rank> resnet(const ResNetOptions& options, const std::array<int64_t, 4>& 
 
 template <int Rank>
 Tensor ResNet<Rank>::operator()(const Tensor& x) {
-  const Tensor features = layer4(layer3(layer2(layer1(maxpool(relu(bn1(conv1(x))))))));
+  const Tensor features = layer4(layer3(layer2(layer1(maxpool(bn1.then_relu(conv1(x), relu))))));
   return fc(ops::flatten(avgpool(features), 1));
 }
 

@@ -1,5 +1,7 @@
 #include "convkit/nn/batch_norm.h"
 
+#include "convkit/autograd/record.h"
+#include "convkit/ops/arithmetic.h"
 #include "convkit/ops/batch_norm.h"
 
 namespace convkit::nn {
@@ -34,7 +36,7 @@ void BatchNorm<Rank>::reset_running_stats() {
 }
 
 template <int Rank>
-Tensor BatchNorm<Rank>::operator()(const Tensor& x) {
+Tensor BatchNorm<Rank>::normalized(const Tensor& x, const Tensor& residual, bool with_relu) {
   const Scope scope(path);
   CONVKIT_CHECK(x.defined(), ValueError, "BatchNorm", Rank,
                 "d: the input is undefined (never assigned)");
@@ -48,11 +50,26 @@ Tensor BatchNorm<Rank>::operator()(const Tensor& x) {
   double momentum = options.momentum.value_or(0.0);
   if (tracks && !options.momentum)
     momentum = 1.0 / static_cast<double>(num_batches_tracked.template data<int64_t>()[0] + 1);
-  Tensor y = ops::batch_norm(
-      x, running_mean, running_var, weight, bias,
-      {.training = training || !running_mean.defined(), .momentum = momentum, .eps = options.eps});
+  const ops::BatchNormParams params{
+      .training = training || !running_mean.defined(), .momentum = momentum, .eps = options.eps};
+  Tensor y =
+      with_relu ? ops::batch_norm_relu(x, residual, running_mean, running_var, weight, bias, params)
+                : ops::batch_norm(x, running_mean, running_var, weight, bias, params);
   if (tracks) ++num_batches_tracked.template mutable_data<int64_t>()[0];
   return y;
+}
+
+template <int Rank>
+Tensor BatchNorm<Rank>::operator()(const Tensor& x) {
+  return normalized(x, Tensor(), false);
+}
+
+template <int Rank>
+Tensor BatchNorm<Rank>::then_relu(const Tensor& x, const ReLU& relu, const Tensor& residual) {
+  if (!autograd::tracing()) return normalized(x, residual, true);
+  Tensor y = (*this)(x);
+  if (residual.defined()) ops::add_(y, residual);
+  return relu(y);
 }
 
 template <int Rank>

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "convkit/nn/activation.h"
 #include "convkit/nn/module.h"
 
 namespace convkit::nn {
@@ -36,6 +37,10 @@ struct CONVKIT_API BatchNorm : Layer {
       : BatchNorm(BatchNormOptions{.num_features = num_features}) {}
 
   Tensor operator()(const Tensor& x);
+  /// relu((*this)(x) + residual), the residual being optional: one pass over memory where nobody
+  /// watches the layers (see ops::batch_norm_relu), with the bits of the separate layers, which run
+  /// while a tracer listens.
+  Tensor then_relu(const Tensor& x, const ReLU& relu, const Tensor& residual = Tensor());
   /// Running mean 0, variance 1, no batch seen.
   void reset_running_stats();
   void visit(auto&& v) {
@@ -55,6 +60,9 @@ struct CONVKIT_API BatchNorm : Layer {
   Buffer running_mean;  ///< undefined without `track_running_stats`
   Buffer running_var;
   Buffer num_batches_tracked;
+
+ private:
+  Tensor normalized(const Tensor& x, const Tensor& residual, bool with_relu);
 };
 using BatchNorm1d = BatchNorm<1>;
 using BatchNorm2d = BatchNorm<2>;

@@ -16,7 +16,7 @@ struct ConvNormAct {
 
   explicit ConvNormAct(const ConvOptions<Rank>& options)
       : conv(options), norm(options.out_channels) {}
-  Tensor operator()(const Tensor& x) { return act(norm(conv(x))); }
+  Tensor operator()(const Tensor& x) { return norm.then_relu(conv(x), act); }
   void visit(auto&& v) {
     v("conv", conv);
     v("norm", norm);

@@ -1,7 +1,5 @@
 #include "convkit/nn/residual.h"
 
-#include "convkit/ops/arithmetic.h"
-
 namespace convkit::nn {
 namespace {
 
@@ -27,9 +25,9 @@ Sequential shortcut(const BlockOptions& o, int64_t out) {
   return Sequential(conv1x1<Rank>(o.in_channels, out, o.stride), BatchNorm<Rank>(out));
 }
 
-// main + shortcut, reusing the memory of `main`, which nothing else holds.
-Tensor joined(Tensor main, const Tensor& x, Sequential& downsample) {
-  return ops::add_(main, downsample.empty() ? x : downsample(x));
+// What the main path is added to.
+Tensor identity_of(const Tensor& x, Sequential& downsample) {
+  return downsample.empty() ? x : downsample(x);
 }
 
 }  // namespace
@@ -45,7 +43,8 @@ BasicBlock<Rank>::BasicBlock(const BlockOptions& o)
 template <int Rank>
 Tensor BasicBlock<Rank>::operator()(const Tensor& x) {
   const Scope scope(path);
-  return relu(joined(bn2(conv2(relu(bn1(conv1(x))))), x, downsample));
+  const Tensor main = conv2(bn1.then_relu(conv1(x), relu));
+  return bn2.then_relu(main, relu, identity_of(x, downsample));
 }
 
 template <int Rank>
@@ -61,7 +60,8 @@ Bottleneck<Rank>::Bottleneck(const BlockOptions& o)
 template <int Rank>
 Tensor Bottleneck<Rank>::operator()(const Tensor& x) {
   const Scope scope(path);
-  return relu(joined(bn3(conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))))), x, downsample));
+  const Tensor main = conv3(bn2.then_relu(conv2(bn1.then_relu(conv1(x), relu)), relu));
+  return bn3.then_relu(main, relu, identity_of(x, downsample));
 }
 
 template struct BasicBlock<1>;

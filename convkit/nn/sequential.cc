@@ -1,6 +1,20 @@
 #include "convkit/nn/sequential.h"
 
+#include "convkit/nn/activation.h"
+#include "convkit/nn/batch_norm.h"
+
 namespace convkit::nn {
+namespace {
+
+// y = relu(norm(x)) in one pass if `norm` is a batch norm over Rank axes.
+template <int Rank>
+bool norm_then_relu(AnyModule& norm, const ReLU& relu, const Tensor& x, Tensor& y) {
+  auto* const batch_norm = norm.get<BatchNorm<Rank>>();
+  if (batch_norm != nullptr) y = batch_norm->then_relu(x, relu);
+  return batch_norm != nullptr;
+}
+
+}  // namespace
 
 Sequential& Sequential::add(AnyModule module) {
   return add(std::to_string(children_.size()), std::move(module));
@@ -18,7 +32,18 @@ Sequential& Sequential::add(std::string name, AnyModule module) {
 
 Tensor Sequential::operator()(const Tensor& x) {
   Tensor y = x;
-  for (auto& [name, child] : children_) y = child(y);
+  for (std::size_t i = 0; i < children_.size(); ++i) {
+    AnyModule& child = children_[i].second;
+    const ReLU* const relu =
+        i + 1 < children_.size() ? children_[i + 1].second.get<ReLU>() : nullptr;
+    const bool is_pair = relu != nullptr && (norm_then_relu<1>(child, *relu, y, y) ||
+                                             norm_then_relu<2>(child, *relu, y, y) ||
+                                             norm_then_relu<3>(child, *relu, y, y));
+    if (is_pair)
+      ++i;
+    else
+      y = child(y);
+  }
   return y;
 }
 

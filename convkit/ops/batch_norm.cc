@@ -15,6 +15,11 @@ namespace {
 using kernels::BatchNormAffine;
 using kernels::BatchNormGeometry;
 
+// Tensors as batch_norm_relu takes them.
+struct Operands {
+  Tensor x, residual, running_mean, running_var, weight, bias;
+};
+
 // What the backward needs of the statistics, one value per channel.
 struct Statistics {
   explicit Statistics(int64_t channels)
@@ -28,29 +33,29 @@ BatchNormGeometry geometry_of(const Tensor& x) {
   return {channels == 0 ? 0 : x.numel() / channels, channels};
 }
 
-void check_input(const Tensor& x) {
-  CONVKIT_CHECK(x.defined(), ValueError, "batch_norm: the input is undefined (never assigned)");
-  CONVKIT_CHECK(x.dim() >= 2, ShapeError, "batch_norm: the input is ", x.shape(), " with ", x.dim(),
+void check_input(const char* op, const Tensor& x) {
+  CONVKIT_CHECK(x.defined(), ValueError, op, ": the input is undefined (never assigned)");
+  CONVKIT_CHECK(x.dim() >= 2, ShapeError, op, ": the input is ", x.shape(), " with ", x.dim(),
                 " axes; it must be (N, C) or (N, C, spatial...)");
-  check_floating("batch_norm", x);
+  check_floating(op, x);
 }
 
-void check_per_channel(const char* name, const Tensor& tensor, const Tensor& x) {
+void check_per_channel(const char* op, const char* name, const Tensor& tensor, const Tensor& x) {
   if (!tensor.defined()) return;
-  CONVKIT_CHECK(tensor.dim() == 1 && tensor.size(0) == x.size(1), ShapeError, "batch_norm: ", name,
+  CONVKIT_CHECK(tensor.dim() == 1 && tensor.size(0) == x.size(1), ShapeError, op, ": ", name,
                 " is ", tensor.shape(), ", but the input ", x.shape(), " has ", x.size(1),
                 " channels; it must have one value for each");
-  check_same_type("batch_norm", x, tensor, name);
+  check_same_type(op, x, tensor, name);
 }
 
-void check_statistics(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
-                      bool training) {
+void check_statistics(const char* op, const Tensor& x, const Tensor& running_mean,
+                      const Tensor& running_var, bool training) {
   const BatchNormGeometry g = geometry_of(x);
-  CONVKIT_CHECK(!training || g.rows != 1, ValueError,
-                "batch_norm: expected more than 1 value per channel when training, but the input ",
-                x.shape(), " has one, whose variance is 0; use a larger batch, or evaluation mode");
-  CONVKIT_CHECK(training || (running_mean.defined() && running_var.defined()), ValueError,
-                "batch_norm: ", running_mean.defined() ? "running_var" : "running_mean",
+  CONVKIT_CHECK(!training || g.rows != 1, ValueError, op,
+                ": expected more than 1 value per channel when training, but the input ", x.shape(),
+                " has one, whose variance is 0; use a larger batch, or evaluation mode");
+  CONVKIT_CHECK(training || (running_mean.defined() && running_var.defined()), ValueError, op, ": ",
+                running_mean.defined() ? "running_var" : "running_mean",
                 " is undefined, and training is false; give both running statistics, or set"
                 " training to use those of the batch");
 }
@@ -107,25 +112,49 @@ Tensor as_tensor(const std::vector<double>& values, DType dtype) {
   return tensor;
 }
 
+// What the backward needs.
+struct Kept {
+  explicit Kept(int64_t channels) : statistics(channels) {}
+  Statistics statistics;
+  bool training = false;
+  bool relu = false;
+  autograd::Saved x, weight;
+  Tensor bias;        // a copy: who changes the bias afterwards need not know that it is read again
+  autograd::Saved y;  // with a residual, the ReLU's output; without one, x tells its sign
+};
+
 template <class T>
-autograd::Gradients backward_as(const Statistics& statistics, bool training, const Tensor& x,
-                                const Tensor& weight, const Tensor& dy, autograd::Needs needs) {
+autograd::Gradients backward_as(const Kept& kept, const Tensor& dy, autograd::Needs needs) {
+  const Tensor& x = kept.x.get();
+  const Tensor& y = kept.y.get();
   const BatchNormGeometry g = geometry_of(x);
-  const BatchNormAffine<T> affine = affine_of<T>(statistics, weight, Tensor());
-  autograd::Gradients grads(5);
-  std::vector<double> sum(statistics.mean.size(), 0.0);
-  std::vector<double> product(statistics.mean.size(), 0.0);
+  BatchNormAffine<T> affine = affine_of<T>(kept.statistics, kept.weight.get(), kept.bias);
+  affine.relu = kept.relu && !y.defined();
+  autograd::Gradients grads(6);
+  std::vector<double> sum(kept.statistics.mean.size(), 0.0);
+  std::vector<double> product(kept.statistics.mean.size(), 0.0);
   const kernels::BatchNormSums sums{sum.data(), product.data()};
-  if (needs[1] || needs[2] || (needs[0] && training)) {
+  Tensor incoming;  // what arrives at the normalised values; undefined: dy itself
+  if (y.defined()) {
+    incoming = autograd::memory_for_gradient(dy);
+    if (g.rows > 0)
+      kernels::batch_norm_add_relu_gradient(g, affine, x.data<T>(), y.data<T>(), dy.data<T>(), sums,
+                                            incoming.mutable_data<T>());
+    if (needs[5]) grads[5] = incoming;
+  } else if (needs[1] || needs[2] || (needs[0] && kept.training)) {
     if (g.rows > 0) kernels::batch_norm_gradient_sums(g, affine, x.data<T>(), dy.data<T>(), sums);
   }
   if (needs[0]) {
-    grads[0] = empty_like(x);
+    if (incoming.defined())
+      grads[0] = needs[5] ? empty_like(x) : incoming;
+    else
+      grads[0] = autograd::memory_for_gradient(dy);
+    const T* const from = (incoming.defined() ? incoming : dy).template data<T>();
     T* const dx = grads[0].mutable_data<T>();
-    if (g.rows > 0 && training) {
-      kernels::batch_norm_backward(g, affine, x.data<T>(), dy.data<T>(), sums, dx);
+    if (g.rows > 0 && kept.training) {
+      kernels::batch_norm_backward(g, affine, x.data<T>(), from, sums, dx);
     } else if (g.rows > 0) {
-      kernels::batch_norm_backward_constant(g, affine, dy.data<T>(), dx);
+      kernels::batch_norm_backward_constant(g, affine, x.data<T>(), from, dx);
     }
   }
   if (needs[1]) grads[1] = as_tensor<T>(product, x.dtype());
@@ -134,40 +163,73 @@ autograd::Gradients backward_as(const Statistics& statistics, bool training, con
 }
 
 template <class T>
-Tensor batch_norm_as(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
-                     const Tensor& weight, const Tensor& bias, const BatchNormParams& params) {
-  const BatchNormGeometry g = geometry_of(x);
-  const auto statistics = std::make_shared<Statistics>(g.channels);
+Tensor forward_as(const char* op, const Operands& o, bool relu, const BatchNormParams& params) {
+  const BatchNormGeometry g = geometry_of(o.x);
+  const auto kept = std::make_shared<Kept>(g.channels);
+  Statistics& statistics = kept->statistics;
   if (params.training) {
-    batch_statistics<T>(x, running_mean, running_var, params, *statistics);
+    batch_statistics<T>(o.x, o.running_mean, o.running_var, params, statistics);
   } else {
-    running_statistics<T>(running_mean, running_var, params.eps, *statistics);
+    running_statistics<T>(o.running_mean, o.running_var, params.eps, statistics);
   }
-  Tensor y = empty_like(x);
-  if (g.rows > 0)
-    kernels::batch_norm_forward(g, affine_of<T>(*statistics, weight, bias), x.data<T>(),
-                                y.mutable_data<T>());
-  return autograd::record(
-      {"batch_norm", params}, {x, weight, bias, running_mean, running_var}, y,
-      [statistics, training = params.training, saved_x = autograd::Saved(x),
-       saved_weight = autograd::Saved(weight)](const Tensor& dy, autograd::Needs needs) {
-        return backward_as<T>(*statistics, training, saved_x.get(), saved_weight.get(), dy, needs);
-      });
+  Tensor y = empty_like(o.x);
+  BatchNormAffine<T> affine = affine_of<T>(statistics, o.weight, o.bias);
+  affine.relu = relu;
+  if (g.rows > 0 && o.residual.defined()) {
+    kernels::batch_norm_add_relu_forward(g, affine, o.x.data<T>(), o.residual.data<T>(),
+                                         y.mutable_data<T>());
+  } else if (g.rows > 0) {
+    kernels::batch_norm_forward(g, affine, o.x.data<T>(), y.mutable_data<T>());
+  }
+  std::vector<Tensor> inputs = {o.x, o.weight, o.bias, o.running_mean, o.running_var};
+  if (relu) inputs.push_back(o.residual);
+  if (autograd::will_record(inputs)) {
+    kept->training = params.training;
+    kept->relu = relu;
+    kept->x = autograd::Saved(o.x);
+    kept->weight = autograd::Saved(o.weight);
+    if (relu && o.bias.defined()) kept->bias = o.bias.clone();
+    if (o.residual.defined()) kept->y = autograd::Saved(y);
+  }
+  return autograd::record({op, params}, inputs, y,
+                          [kept, relu](const Tensor& dy, autograd::Needs needs) {
+                            autograd::Gradients grads = backward_as<T>(*kept, dy, needs);
+                            if (!relu) grads.resize(5);
+                            return grads;
+                          });
+}
+
+void check(const char* op, const Operands& o, const BatchNormParams& params) {
+  check_input(op, o.x);
+  check_per_channel(op, "running_mean", o.running_mean, o.x);
+  check_per_channel(op, "running_var", o.running_var, o.x);
+  check_per_channel(op, "weight", o.weight, o.x);
+  check_per_channel(op, "bias", o.bias, o.x);
+  check_statistics(op, o.x, o.running_mean, o.running_var, params.training);
+  if (!o.residual.defined()) return;
+  CONVKIT_CHECK(o.residual.shape() == o.x.shape(), ShapeError, op, ": the residual is ",
+                o.residual.shape(), ", the input ", o.x.shape(),
+                "; they are added element by element, so the shapes must be equal");
+  check_same_type(op, o.x, o.residual, "the residual");
 }
 
 }  // namespace
 
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
                   const Tensor& weight, const Tensor& bias, const BatchNormParams& params) {
-  check_input(x);
-  check_per_channel("running_mean", running_mean, x);
-  check_per_channel("running_var", running_var, x);
-  check_per_channel("weight", weight, x);
-  check_per_channel("bias", bias, x);
-  check_statistics(x, running_mean, running_var, params.training);
-  return with_float_type(x, [&]<class T>() {
-    return batch_norm_as<T>(x, running_mean, running_var, weight, bias, params);
-  });
+  const Operands o{x, Tensor(), running_mean, running_var, weight, bias};
+  check("batch_norm", o, params);
+  return with_float_type(x,
+                         [&]<class T>() { return forward_as<T>("batch_norm", o, false, params); });
+}
+
+Tensor batch_norm_relu(const Tensor& x, const Tensor& residual, const Tensor& running_mean,
+                       const Tensor& running_var, const Tensor& weight, const Tensor& bias,
+                       const BatchNormParams& params) {
+  const Operands o{x, residual, running_mean, running_var, weight, bias};
+  check("batch_norm_relu", o, params);
+  return with_float_type(
+      x, [&]<class T>() { return forward_as<T>("batch_norm_relu", o, true, params); });
 }
 
 }  // namespace convkit::ops

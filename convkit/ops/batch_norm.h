@@ -31,4 +31,15 @@ CONVKIT_API Tensor batch_norm(const Tensor& x, const Tensor& running_mean,
                               const Tensor& running_var, const Tensor& weight = Tensor(),
                               const Tensor& bias = Tensor(), const BatchNormParams& params = {});
 
+/// y = max(batch_norm(x, …) + residual, 0) in one pass over memory, and one backward with one pass
+/// for the sums and one for the gradients: neither the normalised values nor their sum with the
+/// residual are ever kept. `residual` has the shape of x; undefined, nothing is added. Values and
+/// gradients have the bits of relu(add(batch_norm(x, …), residual)); errors are those of
+/// batch_norm, and ShapeError or DTypeError for a residual unlike x. On the tape the inputs are
+/// those of batch_norm, and the residual.
+CONVKIT_API Tensor batch_norm_relu(const Tensor& x, const Tensor& residual,
+                                   const Tensor& running_mean, const Tensor& running_var,
+                                   const Tensor& weight = Tensor(), const Tensor& bias = Tensor(),
+                                   const BatchNormParams& params = {});
+
 }  // namespace convkit::ops

@@ -9,7 +9,7 @@ namespace {
 
 Tensor gradient(kernels::UnaryOp function, const kernels::UnaryParams& params, const Tensor& saved,
                 const Tensor& dy) {
-  Tensor dx = empty_like(dy);
+  Tensor dx = autograd::memory_for_gradient(dy);
   with_float_type(dy, [&]<class T>() {
     kernels::unary_backward(function, params, dy.numel(), saved.data<T>(), dy.data<T>(),
                             dx.mutable_data<T>());

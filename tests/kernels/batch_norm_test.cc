@@ -140,7 +140,7 @@ void expect_backward(const Case<T>& t) {
   batch_norm_backward(t.g, t.affine(), t.x.data(), t.dy.data(), sums, dx.data());
   reference_batch_norm_backward(t.g, t.affine(), t.x.data(), t.dy.data(), sums, expected.data());
   std::vector<T> scaled(t.x.size());
-  batch_norm_backward_constant(t.g, t.affine(), t.dy.data(), scaled.data());
+  batch_norm_backward_constant(t.g, t.affine(), t.x.data(), t.dy.data(), scaled.data());
   Worst error, scaled_error;
   const auto rows = static_cast<double>(t.g.rows);
   for (std::size_t i = 0; i < dx.size(); ++i) {
