@@ -1,5 +1,6 @@
 #include "convkit/kernels/pool_loops.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <limits>
 #include <type_traits>
@@ -102,48 +103,100 @@ HWY_INLINE void for_taps(const Taps& taps, const T* from, F&& visit) {
   }
 }
 
+// The maxima of the channels [channel, channel + lanes) over one window, in PyTorch's words for
+// NaN.
+template <class T, class Tap, class D>
+void max_of_window(D d, const Taps& taps, const T* from, T* y, Tap* kept) {
+  const hn::RebindToSigned<D> di;
+  auto best = hn::Set(d, -std::numeric_limits<T>::infinity());
+  auto winner = hn::Zero(di);
+  auto tap = hn::Zero(di);
+  for_taps(taps, from, [&](const T* element) HWY_ATTR {
+    take<Tap>(d, hn::LoadU(d, element), tap, best, winner);
+    if constexpr (!std::is_same_v<Tap, NoTap>) tap = hn::Add(tap, hn::Set(di, 1));
+  });
+  hn::StoreU(best, d, y);
+  if constexpr (!std::is_same_v<Tap, NoTap>) store_taps(d, winner, kept);
+}
+
+// How far the taps of a window lie from its first one. Neighbours mostly have the same distances.
+class Distances {
+ public:
+  explicit Distances(const PoolGeometry& g) {
+    list_.reserve(static_cast<std::size_t>(std::min<int64_t>(g.most_taps(), 64)));
+  }
+
+  const std::vector<int64_t>& of(const Taps& taps) {
+    if (taps.count == count_) return list_;
+    count_ = taps.count;
+    list_.clear();
+    for (int64_t i = 0; i < taps.count[0]; ++i)
+      for (int64_t j = 0; j < taps.count[1]; ++j)
+        for (int64_t k = 0; k < taps.count[2]; ++k)
+          list_.push_back(i * taps.distance[0] + j * taps.distance[1] + k * taps.distance[2]);
+    return list_;
+  }
+
+ private:
+  Extents count_ = {-1, -1, -1};
+  std::vector<int64_t> list_;
+};
+
+// Comparing with NaN takes as many instructions again. So the values are also added up: where the
+// sum is no number (which ∞ − ∞ can bring about, too), the window is done again with care.
 template <class T, class Tap>
 void max_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y, Tap* kept) {
-  const Wide<T> wide;
-  const hn::RebindToSigned<Wide<T>> wide_i;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(wide));
   PoolPosition position(part.begin, out_extents(g));
+  Distances distances(g);
+  const int64_t width = part.channel_end - part.channel_begin;
   for (int64_t number = part.begin; number < part.end; ++number, position.advance()) {
     const Taps taps = taps_of(g, position);
-    const T* const from = x + taps.first;
-    const int64_t at = number * g.channels;
-    int64_t done = part.channel_begin;
-    // Two vectors at a time: one alone would wait for its own comparisons.
-    for (; done + 2 * lanes <= part.channel_end; done += 2 * lanes) {
-      auto best0 = hn::Set(wide, -std::numeric_limits<T>::infinity());
-      auto best1 = best0;
-      auto winner0 = hn::Zero(wide_i);
-      auto winner1 = winner0;
-      auto tap = winner0;
-      const auto one = hn::Set(wide_i, 1);
-      for_taps(taps, from + done, [&](const T* element) HWY_ATTR {
-        take<Tap>(wide, hn::LoadU(wide, element), tap, best0, winner0);
-        take<Tap>(wide, hn::LoadU(wide, element + lanes), tap, best1, winner1);
-        if constexpr (!std::is_same_v<Tap, NoTap>) tap = hn::Add(tap, one);
-      });
-      hn::StoreU(best0, wide, y + at + done);
-      hn::StoreU(best1, wide, y + at + done + lanes);
-      if constexpr (!std::is_same_v<Tap, NoTap>) {
-        store_taps(wide, winner0, kept + at + done);
-        store_taps(wide, winner1, kept + at + done + lanes);
-      }
+    const std::vector<int64_t>& list = distances.of(taps);
+    const auto count = static_cast<int64_t>(list.size());
+    const int64_t* const far = list.data();
+    const T* const from = x + taps.first + part.channel_begin;
+    const int64_t at = number * g.channels + part.channel_begin;
+    const auto with_care = [&](auto d, int vectors, int64_t c) HWY_ATTR {
+      for (int i = 0; i < vectors; ++i, c += static_cast<int64_t>(hn::Lanes(d)))
+        max_of_window<T>(d, taps, from + c, y + at + c,
+                         std::is_same_v<Tap, NoTap> ? kept : kept + at + c);
+    };
+    if (count == 0) {
+      for_columns<T>(0, width, [&](auto d, int64_t c) HWY_ATTR { with_care(d, 1, c); });
+      continue;
     }
-    for_columns<T>(done, part.channel_end, [&](auto d, int64_t c) HWY_ATTR {
+    for_strips<T>(width, [&](auto d, auto vectors, int64_t c) HWY_ATTR {
+      constexpr int kVectors = decltype(vectors)::value;
       const hn::RebindToSigned<decltype(d)> di;
-      auto best = hn::Set(d, -std::numeric_limits<T>::infinity());
-      auto winner = hn::Zero(di);
-      auto tap = hn::Zero(di);
-      for_taps(taps, from + c, [&](const T* element) HWY_ATTR {
-        take<Tap>(d, hn::LoadU(d, element), tap, best, winner);
-        if constexpr (!std::is_same_v<Tap, NoTap>) tap = hn::Add(tap, hn::Set(di, 1));
-      });
-      hn::StoreU(best, d, y + at + c);
-      if constexpr (!std::is_same_v<Tap, NoTap>) store_taps(d, winner, kept + at + c);
+      const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+      hn::VFromD<decltype(d)> best[kVectors];
+      hn::VFromD<decltype(di)> winner[kVectors];
+      hn::VFromD<decltype(d)> sum[kVectors];
+      for (int i = 0; i < kVectors; ++i) {
+        best[i] = hn::LoadU(d, from + c + i * lanes);
+        winner[i] = hn::Zero(di);
+        sum[i] = best[i];
+      }
+      for (int64_t t = 1; t < count; ++t) {
+        const T* const element = from + far[t] + c;
+        const auto tap = hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(t));
+        for (int i = 0; i < kVectors; ++i) {
+          const auto value = hn::LoadU(d, element + i * lanes);
+          const auto wins = hn::Gt(value, best[i]);
+          best[i] = hn::IfThenElse(wins, value, best[i]);
+          if constexpr (!std::is_same_v<Tap, NoTap>)
+            winner[i] = hn::IfThenElse(hn::RebindMask(di, wins), tap, winner[i]);
+          sum[i] = hn::Add(sum[i], value);
+        }
+      }
+      auto total = sum[0];
+      for (int i = 1; i < kVectors; ++i) total = hn::Add(total, sum[i]);
+      if (!hn::AllFalse(d, hn::IsNaN(total))) return with_care(d, kVectors, c);
+      for (int i = 0; i < kVectors; ++i) {
+        const int64_t to = at + c + i * lanes;
+        hn::StoreU(best[i], d, y + to);
+        if constexpr (!std::is_same_v<Tap, NoTap>) store_taps(d, winner[i], kept + to);
+      }
     });
   }
 }
@@ -246,63 +299,89 @@ void find_rows(const PoolGeometry& g, const PoolPosition& p, std::vector<SourceR
   }
 }
 
-// Calls visit(output position, tap number, share) for every window that holds input column `i` of
-// the rows found.
-template <class F>
-HWY_INLINE void for_sources(const PoolAxis& axis, const std::vector<SourceRow>& rows, int64_t i,
-                            F&& visit) {
+// A window that holds the input position at hand.
+struct Source {
+  int64_t element;  // offset of its output
+  int64_t tap;      // what tap of it the input position is
+  double share;     // 1 / divisor
+};
+
+void find_sources(const PoolGeometry& g, const std::vector<SourceRow>& rows, int64_t i,
+                  std::vector<Source>& found) {
+  found.clear();
+  const PoolAxis& axis = g.axes[2];
   const PoolReach reach = axis.reach[static_cast<std::size_t>(i)];
   for (const SourceRow& row : rows) {
     for (int64_t o = reach.first; o <= reach.last; ++o) {
       const PoolWindow& window = axis.windows[static_cast<std::size_t>(o)];
       const int64_t tap = tap_at(axis, window, i);
       if (tap < 0) continue;
-      visit(row.line + o, row.tap * window.count + tap, row.share * window.share);
+      found.push_back(
+          {(row.line + o) * g.channels, row.tap * window.count + tap, row.share * window.share});
     }
   }
 }
 
-// Gathering over outputs needs no order among tasks, unlike scattering to inputs.
-template <class T, class Tap>
-void max_backward(const PoolGeometry& g, const PoolPart& part, const T* dy, const Tap* kept,
-                  T* dx) {
-  const PoolAxis& axis = g.axes[2];
+// Gathering over outputs needs no order among tasks, unlike scattering to inputs. add(tag, source,
+// first channel, sum) gives the sum with that source's part.
+template <class T, class Add>
+HWY_INLINE void gather(const PoolGeometry& g, const PoolPart& part, T* dx, const Add& add) {
   PoolPosition position(part.begin, in_extents(g));
   std::vector<SourceRow> rows;
+  std::vector<Source> sources;
+  const int64_t width = part.channel_end - part.channel_begin;
   for (int64_t number = part.begin; number < part.end; ++number, position.advance()) {
     if (number == part.begin || position.at[2] == 0) find_rows(g, position, rows);
-    T* const to = dx + number * g.channels;
-    for_columns<T>(part.channel_begin, part.channel_end, [&](auto d, int64_t c) HWY_ATTR {
-      const hn::RebindToSigned<decltype(d)> di;
-      auto sum = hn::Zero(d);
-      for_sources(axis, rows, position.at[2], [&](int64_t o, int64_t tap, double) HWY_ATTR {
-        const int64_t at = o * g.channels + c;
-        const auto wanted = hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(tap));
-        const auto won = hn::RebindMask(d, hn::Eq(load_taps(d, kept + at), wanted));
-        sum = hn::Add(sum, hn::IfThenElseZero(won, hn::LoadU(d, dy + at)));
-      });
-      hn::StoreU(sum, d, to + c);
+    find_sources(g, rows, position.at[2], sources);
+    const Source* const begin = sources.data();
+    const Source* const end = begin + sources.size();
+    T* const to = dx + number * g.channels + part.channel_begin;
+    for_strips<T>(width, [=, &add](auto d, auto vectors, int64_t c) HWY_ATTR {
+      constexpr int kVectors = decltype(vectors)::value;
+      const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+      hn::VFromD<decltype(d)> sum[kVectors];
+      for (int i = 0; i < kVectors; ++i) sum[i] = hn::Zero(d);
+      for (const Source* source = begin; source != end; ++source)
+        for (int i = 0; i < kVectors; ++i)
+          sum[i] = add(d, *source, part.channel_begin + c + i * lanes, sum[i]);
+      for (int i = 0; i < kVectors; ++i) hn::StoreU(sum[i], d, to + c + i * lanes);
     });
   }
 }
 
+template <class T, class Tap>
+struct AddWon {
+  const T* dy;
+  const Tap* kept;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, const Source& source, int64_t channel, V sum) const {
+    const hn::RebindToSigned<D> di;
+    const int64_t at = source.element + channel;
+    const auto wanted = hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(source.tap));
+    const auto won = hn::RebindMask(d, hn::Eq(load_taps(d, kept + at), wanted));
+    return hn::Add(sum, hn::IfThenElseZero(won, hn::LoadU(d, dy + at)));
+  }
+};
+
+template <class T>
+struct AddShare {
+  const T* dy;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, const Source& source, int64_t channel, V sum) const {
+    return hn::MulAdd(hn::LoadU(d, dy + source.element + channel),
+                      hn::Set(d, static_cast<T>(source.share)), sum);
+  }
+};
+
+template <class T, class Tap>
+void max_backward(const PoolGeometry& g, const PoolPart& part, const T* dy, const Tap* kept,
+                  T* dx) {
+  gather(g, part, dx, AddWon<T, Tap>{dy, kept});
+}
+
 template <class T>
 void avg_backward(const PoolGeometry& g, const PoolPart& part, const T* dy, T* dx) {
-  const PoolAxis& axis = g.axes[2];
-  PoolPosition position(part.begin, in_extents(g));
-  std::vector<SourceRow> rows;
-  for (int64_t number = part.begin; number < part.end; ++number, position.advance()) {
-    if (number == part.begin || position.at[2] == 0) find_rows(g, position, rows);
-    T* const to = dx + number * g.channels;
-    for_columns<T>(part.channel_begin, part.channel_end, [&](auto d, int64_t c) HWY_ATTR {
-      auto sum = hn::Zero(d);
-      for_sources(axis, rows, position.at[2], [&](int64_t o, int64_t, double share) HWY_ATTR {
-        sum = hn::MulAdd(hn::LoadU(d, dy + o * g.channels + c), hn::Set(d, static_cast<T>(share)),
-                         sum);
-      });
-      hn::StoreU(sum, d, to + c);
-    });
-  }
+  gather(g, part, dx, AddShare<T>{dy});
 }
 
 template <class T>
