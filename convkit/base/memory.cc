@@ -36,6 +36,7 @@ struct Cache {
   std::size_t in_use = 0;
   std::size_t peak = 0;
   std::size_t most = 0;  // of in_use, ever
+  std::size_t misses = 0;
 
   // Work that repeats finds its blocks again within this; work whose shapes change would otherwise
   // fill the cache up to its limit with sizes that never come back.
@@ -75,6 +76,7 @@ void* allocate(std::size_t bytes) {
       c.cached -= size;
       return block;
     }
+    ++c.misses;
   }
   void* block = take_from_system(size);
   if (block == nullptr) {
@@ -135,6 +137,11 @@ std::size_t allocated_bytes() {
 std::size_t peak_allocated_bytes() {
   const std::lock_guard lock(cache().mutex);
   return cache().peak;
+}
+
+std::size_t system_allocations() {
+  const std::lock_guard lock(cache().mutex);
+  return cache().misses;
 }
 
 void reset_peak_allocated_bytes() {

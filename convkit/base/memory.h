@@ -28,6 +28,9 @@ CONVKIT_API void release_cached_memory();
 CONVKIT_API std::size_t allocated_bytes();
 CONVKIT_API std::size_t peak_allocated_bytes();
 CONVKIT_API void reset_peak_allocated_bytes();
+/// How many blocks have been asked of the system so far, the cache having none of their size: work
+/// that repeats leaves it as it is.
+CONVKIT_API std::size_t system_allocations();
 
 /// An owned array of trivially copyable elements from allocate(); move-only.
 template <class T>
