@@ -11,11 +11,6 @@
 namespace convkit::autograd {
 namespace {
 
-// True when nobody else holds this handle or these elements: they may be changed in place.
-bool is_exclusive(const Tensor& tensor) {
-  return tensor.shared_impl().use_count() == 1 && tensor.impl()->storage.use_count() == 1;
-}
-
 // sum ← sum + grad, in place only where nobody else can see it.
 void add_gradient(Tensor& sum, Tensor grad) {
   if (!sum.defined()) {

@@ -34,6 +34,9 @@ struct Node {
   bool released = false;  ///< backward has run and let go of what it kept
 };
 
+/// True when nobody else holds this handle or its elements: they may be changed in place.
+bool is_exclusive(const Tensor& tensor);
+
 /// Names the operation whose backward runs on this thread, for messages.
 class RunningBackward {
  public:

@@ -118,10 +118,12 @@ const Tensor& Saved::get() const {
   return tensor_;
 }
 
+bool is_exclusive(const Tensor& tensor) {
+  return tensor.shared_impl().use_count() == 1 && tensor.impl()->storage.use_count() == 1;
+}
+
 Tensor memory_for_gradient(const Tensor& grad_output) {
-  const bool is_exclusive =
-      grad_output.shared_impl().use_count() == 1 && grad_output.impl()->storage.use_count() == 1;
-  return is_exclusive ? grad_output : empty_like(grad_output);
+  return is_exclusive(grad_output) ? grad_output : empty_like(grad_output);
 }
 
 bool tracing() { return listening != nullptr; }

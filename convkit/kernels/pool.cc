@@ -53,6 +53,7 @@ int64_t backward_work(const PoolGeometry& g) {
 
 PoolAxis sliding_axis(const SlidingAxis& a) {
   PoolAxis axis{.in = a.in, .step = a.dilation, .windows = {}, .reach = {}};
+  axis.apart = a.dilation == 1 && a.stride >= a.kernel;
   axis.windows.reserve(static_cast<std::size_t>(a.out));
   const auto lo = [&](int64_t o) { return o * a.stride - a.pad; };
   const int64_t reach = a.dilation * (a.kernel - 1);

@@ -37,6 +37,7 @@ struct PoolAxis {
   int64_t step = 1;                 ///< between the taps of a window: the dilation
   std::vector<PoolWindow> windows;  ///< one per output position
   std::vector<PoolReach> reach;     ///< one per input position
+  bool apart = false;               ///< windows hold neighbours, and none of another's
 
   int64_t out() const { return static_cast<int64_t>(windows.size()); }
 };

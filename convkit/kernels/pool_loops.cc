@@ -373,9 +373,57 @@ struct AddShare {
   }
 };
 
+// Where windows are apart, an input position has one source at most, and its neighbours in the
+// window the same one: gradient and winners are read once for all of them.
+template <class T, class Tap>
+void max_backward_apart(const PoolGeometry& g, const PoolPart& part, const T* dy, const Tap* kept,
+                        T* dx) {
+  PoolPosition position(part.begin, in_extents(g));
+  std::vector<SourceRow> rows;
+  const int64_t width = part.channel_end - part.channel_begin;
+  int64_t run = 1;
+  for (int64_t number = part.begin; number < part.end; number += run) {
+    const int64_t column = position.at[2];
+    if (number == part.begin || column == 0) find_rows(g, position, rows);
+    const PoolReach reach = g.axes[2].reach[static_cast<std::size_t>(column)];
+    T* const to = dx + number * g.channels + part.channel_begin;
+    if (rows.empty() || reach.last < reach.first) {
+      run = 1;
+      std::fill_n(to, width, T{0});
+      position.advance();
+      continue;
+    }
+    const PoolWindow& window = window_of(g, 2, reach.first);
+    run = std::min(window.begin + window.count - column, part.end - number);
+    const int64_t at = (rows[0].line + reach.first) * g.channels + part.channel_begin;
+    const int64_t first = rows[0].tap * window.count + column - window.begin;
+    for_strips<T>(width, [&](auto d, auto vectors, int64_t c) HWY_ATTR {
+      constexpr int kVectors = decltype(vectors)::value;
+      const hn::RebindToSigned<decltype(d)> di;
+      const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+      hn::VFromD<decltype(d)> gradient[kVectors];
+      hn::VFromD<decltype(di)> winner[kVectors];
+      for (int i = 0; i < kVectors; ++i) {
+        gradient[i] = hn::LoadU(d, dy + at + c + i * lanes);
+        winner[i] = load_taps(d, kept + at + c + i * lanes);
+      }
+      for (int64_t t = 0; t < run; ++t) {
+        const auto tap = hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(first + t));
+        for (int i = 0; i < kVectors; ++i) {
+          const auto won = hn::RebindMask(d, hn::Eq(winner[i], tap));
+          hn::StoreU(hn::IfThenElseZero(won, gradient[i]), d, to + t * g.channels + c + i * lanes);
+        }
+      }
+    });
+    for (int64_t t = 0; t < run; ++t) position.advance();
+  }
+}
+
 template <class T, class Tap>
 void max_backward(const PoolGeometry& g, const PoolPart& part, const T* dy, const Tap* kept,
                   T* dx) {
+  if (g.axes[0].apart && g.axes[1].apart && g.axes[2].apart)
+    return max_backward_apart(g, part, dy, kept, dx);
   gather(g, part, dx, AddWon<T, Tap>{dy, kept});
 }
 

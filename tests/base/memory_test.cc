@@ -63,6 +63,15 @@ TEST_F(Memory, GivesAFreedBlockToTheNextOfItsSize) {
   deallocate(second, 3 * kMiB - 5);
 }
 
+TEST_F(Memory, CountsWhatItAsksOfTheSystem) {
+  const std::size_t before = system_allocations();
+  void* block = allocate(3 * kMiB);
+  EXPECT_EQ(system_allocations(), before + 1);
+  deallocate(block, 3 * kMiB);
+  deallocate(allocate(3 * kMiB), 3 * kMiB);
+  EXPECT_EQ(system_allocations(), before + (kCachesMemory ? 1 : 2));
+}
+
 TEST_F(Memory, WastesAtMostAnEighth) {
   for (std::size_t bytes = 1024; bytes < 8 * kMiB; bytes = bytes * 9 / 8 + 77) {
     const std::size_t before = allocated_bytes();

@@ -189,6 +189,37 @@ TEST(PoolKernel, PoolsOverTheWholeImageWithMoreThan256Taps) {
   }
 }
 
+// In any lane, and beside ∞ and −∞, whose sum is NaN though no value is.
+TEST(PoolKernel, TakesNaNAndInfinityAsAPlainLoopDoes) {
+  constexpr int64_t kChannels = 150;
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float special[] = {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity};
+  PoolGeometry g{.batch = 1, .channels = kChannels, .axes = {}};
+  g.axes = {sliding_axis({}), sliding_axis({}),
+            sliding_axis({.in = 21, .out = 10, .kernel = 3, .stride = 2})};
+  test::on_every_target([&] {
+    Generator random(8);
+    std::vector<float> x(21 * kChannels), y(10 * kChannels);
+    for (float& value : x)
+      value = random.below(4) == 0 ? special[random.below(3)] : static_cast<float>(random.normal());
+    std::vector<uint8_t> taps(y.size());
+    max_pool_forward<float>(g, x.data(), y.data(), {.narrow = taps.data()});
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const std::size_t first = i / kChannels * 2 * kChannels + i % kChannels;
+      float best = -infinity;
+      uint8_t winner = 0;
+      for (uint8_t tap = 0; tap < 3; ++tap) {
+        const float value = x[first + tap * static_cast<std::size_t>(kChannels)];
+        if (!(value > best || std::isnan(value))) continue;
+        best = value;
+        winner = tap;
+      }
+      ASSERT_TRUE(y[i] == best || (std::isnan(y[i]) && std::isnan(best))) << i;
+      ASSERT_EQ(taps[i], winner) << i;
+    }
+  });
+}
+
 TEST(PoolKernel, TheLastNaNOfAWindowWinsAndReceivesTheGradient) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   Problem p = global_problem(1, 1, {1, 1, 5});
