@@ -13,7 +13,7 @@ namespace convkit::kernels {
 namespace {
 
 // All outputs of stride 1 are computed, whatever the strides: beyond this, a direct sum wins.
-constexpr int64_t kMostStrides = 4;
+constexpr int64_t kMostStrides = 2;
 
 // Spectra of a wave that one thread works on alone, in its second-level cache.
 constexpr int64_t kOwnWaveFloats = 224 * 1024;
