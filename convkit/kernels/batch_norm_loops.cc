@@ -1,7 +1,6 @@
 #include "convkit/kernels/batch_norm_loops.h"
 
 #include <algorithm>
-#include <utility>
 
 // Machines older than AVX2 run the portable loops; AVX3_DL adds nothing for these.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
@@ -288,9 +287,7 @@ BatchNormLoops<T> loops_of() {
           &scale<T, Gate::recomputed>};
 }
 
-std::pair<BatchNormLoops<float>, BatchNormLoops<double>> loops() {
-  return {loops_of<float>(), loops_of<double>()};
-}
+BatchNormLoops<float> loops() { return loops_of<float>(); }
 
 }  // namespace
 }  // namespace convkit::kernels::HWY_NAMESPACE
@@ -301,12 +298,16 @@ namespace convkit::kernels {
 
 HWY_EXPORT(loops);
 
-template <class T>
-BatchNormLoops<T> batch_norm_loops() {
-  return std::get<BatchNormLoops<T>>(HWY_DYNAMIC_DISPATCH(loops)());
+template <>
+BatchNormLoops<float> batch_norm_loops() {
+  return HWY_DYNAMIC_DISPATCH(loops)();
 }
-template BatchNormLoops<float> batch_norm_loops();
-template BatchNormLoops<double> batch_norm_loops();
+// double serves gradient checks, not speed: one body, for the instructions any machine has, is
+// enough.
+template <>
+BatchNormLoops<double> batch_norm_loops() {
+  return HWY_STATIC_DISPATCH(loops_of)<double>();
+}
 
 }  // namespace convkit::kernels
 #endif  // HWY_ONCE

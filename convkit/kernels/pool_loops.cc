@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <limits>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 // Machines older than AVX2 run the portable loops; AVX3_DL adds nothing for these.
@@ -452,9 +451,7 @@ PoolLoops<T> loops_of() {
   return {&max_forward_any<T>, &max_backward_any<T>, &avg_forward<T>, &avg_backward<T>};
 }
 
-std::pair<PoolLoops<float>, PoolLoops<double>> loops() {
-  return {loops_of<float>(), loops_of<double>()};
-}
+PoolLoops<float> loops() { return loops_of<float>(); }
 
 }  // namespace
 }  // namespace convkit::kernels::HWY_NAMESPACE
@@ -465,12 +462,16 @@ namespace convkit::kernels {
 
 HWY_EXPORT(loops);
 
-template <class T>
-PoolLoops<T> pool_loops() {
-  return std::get<PoolLoops<T>>(HWY_DYNAMIC_DISPATCH(loops)());
+template <>
+PoolLoops<float> pool_loops() {
+  return HWY_DYNAMIC_DISPATCH(loops)();
 }
-template PoolLoops<float> pool_loops();
-template PoolLoops<double> pool_loops();
+// double serves gradient checks, not speed: one body, for the instructions any machine has, is
+// enough.
+template <>
+PoolLoops<double> pool_loops() {
+  return HWY_STATIC_DISPATCH(loops_of)<double>();
+}
 
 }  // namespace convkit::kernels
 #endif  // HWY_ONCE
