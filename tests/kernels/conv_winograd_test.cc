@@ -1,0 +1,165 @@
+#include "convkit/kernels/conv_winograd.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "convkit/kernels/winograd_transform.h"
+#include "tests/kernels/conv_check.h"
+
+namespace convkit::test {
+namespace {
+
+using kernels::conv_algorithm;
+using kernels::kDirections;
+using kernels::parse_problem;
+using kernels::WinogradKernels;
+using kernels::WinogradVariant;
+
+constexpr int kLanes = 16;  // no vector is wider
+
+// The matrix of a transform, [to][from], from its answers to unit vectors.
+using Matrix = std::vector<std::vector<double>>;
+template <class Apply>
+Matrix matrix(int to, int from, Apply&& apply) {
+  Matrix all(static_cast<std::size_t>(to), std::vector<double>(static_cast<std::size_t>(from)));
+  for (int j = 0; j < from; ++j) {
+    std::vector<float> in(static_cast<std::size_t>(from * kLanes), 0.0f);
+    std::vector<float> out(static_cast<std::size_t>(to * kLanes), 0.0f);
+    in[static_cast<std::size_t>(j * kLanes)] = 1.0f;
+    std::vector<const float*> pixels;
+    for (int i = 0; i < from; ++i) pixels.push_back(in.data() + i * kLanes);
+    apply(in.data(), pixels.data(), out.data());
+    for (int i = 0; i < to; ++i)
+      all[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] =
+          static_cast<double>(out[static_cast<std::size_t>(i * kLanes)]);
+  }
+  return all;
+}
+
+double square_sum(const std::vector<double>& row) {
+  double sum = 0.0;
+  for (const double value : row) sum += value * value;
+  return sum;
+}
+
+// Per result i: the root of Σ over points p of (A_ip ‖B_p‖ ‖G_p‖)², over that of a plain sum with
+// one product per tap. Rounding errors of the points, of like relative size, grow by this much.
+std::vector<double> growth(const Matrix& a, const Matrix& b, const Matrix& g) {
+  std::vector<double> all;
+  for (const std::vector<double>& row : a) {
+    double sum = 0.0;
+    for (std::size_t p = 0; p < b.size(); ++p)
+      sum += row[p] * row[p] * square_sum(b[p]) * square_sum(g[p]);
+    all.push_back(std::sqrt(sum / static_cast<double>(g[0].size())));
+  }
+  return all;
+}
+
+struct Growth {
+  std::vector<double> outputs;
+  std::vector<double> gradients;
+};
+
+Growth growth_of(WinogradVariant variant) {
+  const WinogradKernels& kernels = kernels::winograd_kernels(variant);
+  const int points = kernels.tile.points();
+  const int outputs = kernels.tile.out_h * kernels.tile.out_w;
+  const int taps = kernels.tile.taps_h * kernels.tile.taps_w;
+  const auto input = matrix(points, points, [&](const float*, const float* const* x, float* to) {
+    kernels.input(x, 1, to, kLanes);
+  });
+  const auto output = matrix(outputs, points, [&](const float* m, const float* const*, float* to) {
+    kernels.output(m, kLanes, 1, {}, {.offset = 0,
+                                      .row_step = kernels.tile.out_w * kLanes,
+                                      .pixel_step = kLanes,
+                                      .rows = kernels.tile.out_h,
+                                      .columns = kernels.tile.out_w},
+                   to);
+  });
+  const auto weight = matrix(points, taps, [&](const float* w, const float* const*, float* to) {
+    kernels.weight(w, kLanes, 1, false, to, kLanes);
+  });
+  const auto slope = matrix(points, outputs, [&](const float*, const float* const* dy, float* to) {
+    kernels.slope(dy, 1, to, kLanes);
+  });
+  const auto gradient = matrix(taps, points, [&](const float* m, const float* const*, float* to) {
+    kernels.gradient(m, kLanes, 1, to, kLanes);
+  });
+  return {growth(output, input, weight), growth(gradient, input, slope)};
+}
+
+double largest(const std::vector<double>& values) {
+  return *std::max_element(values.begin(), values.end());
+}
+
+// The factor that results may be off more than plain sums is what the transforms amplify errors by:
+// not less, nor more than a hundredth above it.
+TEST(Winograd, ErrorGrowthIsWhatItsTransformsAmplify) {
+  const Growth f4x4 = growth_of(WinogradVariant::f4x4);
+  const Growth f4 = growth_of(WinogradVariant::f4);
+  const Growth f2x2 = growth_of(WinogradVariant::f2x2);
+  const double four = std::max({largest(f4x4.outputs), largest(f4x4.gradients),
+                                largest(f4.outputs), largest(f4.gradients)});
+  const double two = std::max(largest(f2x2.outputs), largest(f2x2.gradients));
+  EXPECT_LE(four, conv_algorithm("winograd4").error_growth);
+  EXPECT_GE(four, 0.99 * conv_algorithm("winograd4").error_growth);
+  EXPECT_LE(two, conv_algorithm("winograd2").error_growth * (1.0 + 1e-6));
+  EXPECT_GE(two, 0.99 * conv_algorithm("winograd2").error_growth);
+}
+
+// In the mean over all outputs a sum of C products per point, amplified by `growth`, stands against
+// a plain sum of C products per tap, one after the other, whose error grows with their number: by
+// growth/√taps. Half as much again is left to the roundings of the transforms themselves.
+TEST(Winograd, ErrsInTheMeanAsItsGrowthSays) {
+  struct Row {
+    const char* algorithm;
+    const char* problem;
+    WinogradVariant variant;
+  };
+  for (const Row& row : {Row{"winograd4", "mb1ic64ih24oc24oh24kh3ph1", WinogradVariant::f4x4},
+                         Row{"winograd4", "mb1ic24ih24oc64oh24kh3ph1", WinogradVariant::f4x4},
+                         Row{"winograd4", "mb2ic64iw200oc40ow200kw3pw1", WinogradVariant::f4},
+                         Row{"winograd2", "mb1ic64ih24oc24oh24kh3ph1", WinogradVariant::f2x2}}) {
+    const Growth growth = growth_of(row.variant);
+    const ConvData data(parse_problem(row.problem), 5);
+    for (const Direction direction : kDirections) {
+      const Exact want = exact(direction, data);
+      const RowErrors ours = errors(conv_algorithm(row.algorithm), data, direction, want);
+      const RowErrors plain = errors(conv_algorithm("direct"), data, direction, want);
+      const bool gradients = direction == Direction::backward_weight;
+      const std::vector<double>& per_result = gradients ? growth.gradients : growth.outputs;
+      const double mean = std::sqrt(square_sum(per_result) / static_cast<double>(per_result.size()));
+      const double terms = gradients ? static_cast<double>(growth.outputs.size())
+                                     : static_cast<double>(growth.gradients.size());
+      const std::string what = std::string(row.algorithm) + " " + name(direction) + " of " +
+                               row.problem + ": mean " + std::to_string(ours.mean) + ", largest " +
+                               std::to_string(ours.most) + "; direct " +
+                               std::to_string(plain.mean) + ", " + std::to_string(plain.most);
+      RecordProperty(std::string(row.problem) + row.algorithm + name(direction), what);
+      EXPECT_LE(ours.mean, 1.5 * mean / std::sqrt(terms) * plain.mean) << what;
+      EXPECT_LE(ours.most, largest(per_result) / std::sqrt(terms) * plain.most) << what;
+    }
+  }
+}
+
+// What is not a number spreads over the tiles that read it, and no further.
+TEST(Winograd, SpreadsNanOverItsTiles) {
+  ConvData data(parse_problem("mb2ic3ih24oc2oh24kh3ph1"), 3);
+  data.x[static_cast<std::size_t>((10 * 24 + 13) * 3)] = NAN;
+  const std::vector<float> y = result(conv_algorithm("winograd4"), Direction::forward, data);
+  for (int64_t i = 0; i < 2 * 24 * 24; ++i) {
+    const int64_t h = i % 576 / 24;
+    const int64_t w = i % 24;
+    const bool is_nan = std::isnan(y[static_cast<std::size_t>(i * 2)]);
+    const bool reads = i < 576 && h >= 9 && h <= 11 && w >= 12 && w <= 14;
+    const bool beside = i < 576 && h >= 8 && h < 12 && w >= 12 && w < 16;
+    if (reads) EXPECT_TRUE(is_nan) << i;
+    if (!beside) EXPECT_FALSE(is_nan) << i;
+  }
+}
+
+}  // namespace
+}  // namespace convkit::test
