@@ -28,11 +28,11 @@
 #include <vector>
 
 #include "bench/bandwidth.h"
-#include "bench/conv_work.h"
 #include "bench/fma_peak.h"
 #include "bench/foreign_load.h"
 #include "bench/layers.h"
 #include "bench/measure.h"
+#include "bench/timed_layer.h"
 #include "convkit/base/error.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_planner.h"
@@ -74,8 +74,8 @@ void keep_freed_memory() {
 
 double gflop(const ConvGeometry& g) { return 2e-9 * static_cast<double>(macs(g)); }
 
-std::vector<Rival> rivals_of(const ConvWork& work, const ConvWork& subnormal, const ConvGeometry& g,
-                             Direction direction, const Settings& settings) {
+std::vector<Rival> rivals_of(const TimedLayer& work, const TimedLayer& subnormal,
+                             const ConvGeometry& g, Direction direction, const Settings& settings) {
   if (settings.mode == Mode::algorithms) return work.algorithms();
   std::vector<Rival> rivals = {{"convkit", {work.call()}}};
   if (settings.mode == Mode::subnormal) {
@@ -121,8 +121,8 @@ void print_peer_lines(const std::vector<Rival>& rivals, const std::vector<double
 }
 
 void time_direction(const ConvGeometry& g, Direction direction, const Settings& settings) {
-  const ConvWork work(g, direction);
-  ConvWork subnormal(settings.mode == Mode::subnormal ? g : ConvGeometry{}, direction);
+  const TimedLayer work(g, direction);
+  TimedLayer subnormal(settings.mode == Mode::subnormal ? g : ConvGeometry{}, direction);
   subnormal.make_subnormal();
   const std::vector<Rival> rivals = rivals_of(work, subnormal, g, direction, settings);
   rest_peers();

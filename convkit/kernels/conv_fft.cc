@@ -12,9 +12,6 @@
 namespace convkit::kernels {
 namespace {
 
-// All outputs of stride 1 are computed, whatever the strides: beyond this, a direct sum wins.
-constexpr int64_t kMostStrides = 2;
-
 // Spectra of a wave that one thread works on alone, in its second-level cache.
 constexpr int64_t kOwnWaveFloats = 224 * 1024;
 // Spectra of a wave that all threads share, in the last-level cache.
@@ -124,11 +121,6 @@ void FftConvolution::run_slots(int64_t unit, int64_t begin, int64_t end, const f
 }  // namespace
 
 std::string fft_why_not(const ConvGeometry& geometry, Direction direction) {
-  const int64_t strides = geometry.stride[0] * geometry.stride[1] * geometry.stride[2];
-  if (strides > kMostStrides)
-    return message("transforms would compute the ", strides,
-                   "-fold of the outputs that the strides ", "leave; they take up to the ",
-                   kMostStrides, "-fold");
   if (fits_fft(fft_problem(geometry, direction))) return {};
   return message("a kernel of ", geometry.kernel[0], " × ", geometry.kernel[1], " × ",
                  geometry.kernel[2], " needs a transform of more than ", FftTile::kMostElements,

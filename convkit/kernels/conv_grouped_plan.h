@@ -102,8 +102,7 @@ class GroupedPlan {
 
   /// Blocks [first, end) in the order of memory, for the strips of `job`: completes the job with
   /// what each reads, then calls run(job, block, floats from the start of the output). All strips
-  /// of a block come before the next block: so memory is walked in its order, which measures faster
-  /// than keeping a strip's lines or weights in the first-level cache.
+  /// of a block come before the next block: so memory is walked in its order.
   template <class Run>
   void walk(int64_t first, int64_t end, WindowJob job, const Run& run) const {
     const float* const x = job.x;

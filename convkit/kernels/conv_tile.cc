@@ -6,10 +6,8 @@
 #include <cstring>
 #include <utility>
 
-// The engine wants fused multiply-add: below AVX2 only the portable fallback is built. Arrays of
-// vectors need a size known at compile time, which rules out SVE.
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#include "convkit/kernels/conv_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "convkit/kernels/conv_tile.cc"
 #include "hwy/foreach_target.h"

@@ -10,7 +10,7 @@
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_rows.h"
 #include "convkit/kernels/conv_tile.h"
-#include "convkit/kernels/winograd_transform.h"
+#include "convkit/kernels/winograd_tiles.h"
 
 namespace convkit::kernels {
 namespace {
@@ -63,10 +63,6 @@ class WinogradCorrelation : public ConvProgram {
   ConvWork work() const override;
 
  private:
-  // A tile by its place: picture, then row and column of tiles.
-  struct Place {
-    int64_t n, h, w;
-  };
   // The products of one depth of a block: [point][tile][column of the chunk].
   struct Products {
     float* data;
@@ -87,15 +83,9 @@ class WinogradCorrelation : public ConvProgram {
   int64_t block_tiles(int64_t block) const {
     return std::min(tiles_per_block_, total_tiles_ - block * tiles_per_block_);
   }
-  // From point to point of a block: not a multiple of 4 KiB, which would share sets of the caches.
-  int64_t point_step(int64_t pitch) const {
-    const int64_t step = tiles_per_block_ * pitch;
-    return step % 1024 < 48 ? step + 48 : step;
-  }
+  // Floats from point to point of a block.
+  int64_t point_step(int64_t pitch) const { return kept_apart(tiles_per_block_ * pitch); }
   int64_t slice_floats() const { return points() * point_step(pitch_); }
-  Place place(int64_t tile) const {
-    return {tile / (tiles_h_ * tiles_w_), tile / tiles_w_ % tiles_h_, tile % tiles_w_};
-  }
   // Depths of the input that outputs at depth `d` read.
   int64_t first_depth(int64_t d) const { return std::max<int64_t>(0, d - pad_[0]); }
   int64_t end_depth(int64_t d) const { return std::min(in_[0], d - pad_[0] + taps_d_); }
@@ -124,8 +114,7 @@ class WinogradCorrelation : public ConvProgram {
   int64_t column_blocks_ = 0;  // blocks of `width_` output channels
   int64_t columns_ = 0;        // their channels, padding included
   int64_t chunk_ = 1;          // column blocks multiplied before they are transformed back
-  int64_t tiles_h_ = 0;
-  int64_t tiles_w_ = 0;
+  WinogradTiles grid_;
   int64_t total_tiles_ = 0;  // of one depth, over the batch
   int64_t tiles_per_block_ = 0;
   int64_t blocks_ = 0;
@@ -136,16 +125,14 @@ class WinogradCorrelation : public ConvProgram {
 };
 
 void WinogradCorrelation::plan() {
-  const WinogradTile& tile = transforms_.tile;
   width_ = kMaxTileVectors * tiles_.lanes;
   column_blocks_ = ceil_div(out_channels_, width_);
   columns_ = column_blocks_ * width_;
   pitch_ = round_up(in_channels_, tiles_.lanes);
   // Tiles a multiple of 512 bytes apart would share few sets of the first-level cache.
   if (pitch_ * 4 % 512 == 0) pitch_ += 16;
-  tiles_h_ = ceil_div(out_[1], tile.out_h);
-  tiles_w_ = ceil_div(out_[2], tile.out_w);
-  total_tiles_ = batch_ * tiles_h_ * tiles_w_;
+  grid_ = WinogradTiles(transforms_.tile, batch_, out_);
+  total_tiles_ = grid_.count();
   chunk_ = std::clamp<int64_t>(kMostChunk / width_, 1, column_blocks_);
   plan_blocks();
   if (ranges_ * blocks_ < kFewestTasks ||
@@ -255,19 +242,12 @@ void WinogradCorrelation::pack(const float* w, float* packed) const {
 void WinogradCorrelation::transform_tile(const float* x, int64_t tile, int64_t depth,
                                          float* to) const {
   const WinogradTile& shape = transforms_.tile;
-  const Place at = place(tile);
-  const float* pixels[36];
-  const int64_t top = at.h * shape.out_h - pad_[1];
-  const int64_t left = at.w * shape.out_w - pad_[2];
-  const float* const plane = x + (at.n * in_[0] + depth) * in_[1] * in_[2] * in_channels_;
-  for (int i = 0; i < shape.in_h(); ++i)
-    for (int j = 0; j < shape.in_w(); ++j) {
-      const int64_t h = top + i;
-      const int64_t w = left + j;
-      const bool inside = h >= 0 && h < in_[1] && w >= 0 && w < in_[2];
-      pixels[i * shape.in_w() + j] =
-          inside ? plane + (h * in_[2] + w) * in_channels_ : zeros_.data();
-    }
+  WinogradTiles::Place first = grid_.place(tile);
+  first.h -= pad_[1];
+  first.w -= pad_[2];
+  const float* pixels[kMostTilePixels];
+  WinogradPicture{x, in_, in_channels_, zeros_.data()}.gather(first, depth, shape.in_h(),
+                                                              shape.in_w(), pixels);
   transforms_.input(pixels, in_channels_, to, point_step(pitch_));
 }
 
@@ -316,16 +296,14 @@ void WinogradCorrelation::store_tiles(int64_t block, const TileRange& tiles, int
       .low = epilogue.low,
       .high = epilogue.high};
   for (int64_t i = tiles.first; i < tiles.end; ++i) {
-    const Place at = place(block * tiles_per_block_ + i);
-    const int64_t top = at.h * shape.out_h;
-    const int64_t left = at.w * shape.out_w;
-    const int64_t line = ((at.n * out_[0] + d) * out_[1] + top) * out_[2] + left;
+    const WinogradTiles::Place at = grid_.place(block * tiles_per_block_ + i);
+    const int64_t line = ((at.n * out_[0] + d) * out_[1] + at.h) * out_[2] + at.w;
     const WinogradOutput to = {
         .offset = line * out_channels_ + first_channel,
         .row_step = out_[2] * out_channels_,
         .pixel_step = out_channels_,
-        .rows = static_cast<int>(std::min<int64_t>(shape.out_h, out_[1] - top)),
-        .columns = static_cast<int>(std::min<int64_t>(shape.out_w, out_[2] - left))};
+        .rows = static_cast<int>(std::min<int64_t>(shape.out_h, out_[1] - at.h)),
+        .columns = static_cast<int>(std::min<int64_t>(shape.out_w, out_[2] - at.w))};
     transforms_.output(products.data + i * products.pitch, point_step(products.pitch), channels,
                        last, to, y);
   }

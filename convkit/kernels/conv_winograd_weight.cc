@@ -8,7 +8,7 @@
 #include "convkit/kernels/conv_rows.h"
 #include "convkit/kernels/conv_tile.h"
 #include "convkit/kernels/conv_winograd.h"
-#include "convkit/kernels/winograd_transform.h"
+#include "convkit/kernels/winograd_tiles.h"
 
 // The gradient of the weight: dw is a correlation of x with dy, whose results are few (3×3) and
 // whose taps come in tiles (4×4), so F(3, 4) at the points of F(4, 3): with V = Bᵀ x B and
@@ -31,7 +31,6 @@ class WinogradWeight : public ConvProgram {
  public:
   WinogradWeight(const ConvGeometry& g, WinogradVariant variant)
       : g_(g), transforms_(winograd_kernels(variant)), kernels_(tile_kernels()) {
-    const WinogradTile& tile = transforms_.tile;
     const auto padded = [&](int64_t channels) {
       const int64_t pitch = round_up(channels, kernels_.lanes);
       // Steps of 128 bytes would use few sets of the first-level cache.
@@ -39,17 +38,14 @@ class WinogradWeight : public ConvProgram {
     };
     pitch_x_ = padded(g.in_channels);
     pitch_dy_ = padded(g.out_channels);
-    tiles_h_ = ceil_div(g.out[1], tile.out_h);
-    tiles_w_ = ceil_div(g.out[2], tile.out_w);
-    total_tiles_ = g.batch * tiles_h_ * tiles_w_;
+    grid_ = WinogradTiles(transforms_.tile, g.batch, g.out);
+    total_tiles_ = grid_.count();
     slab_tiles_ =
         std::clamp<int64_t>(kSlabFloats / (points() * (g.in[0] * pitch_x_ + g.out[0] * pitch_dy_)),
                             std::min(kFewestSlabTiles, total_tiles_), total_tiles_);
     slab_tiles_ = ceil_div(total_tiles_, ceil_div(total_tiles_, slab_tiles_));
-    // Not multiples of 4 KiB, which would share sets of the caches.
-    const auto apart = [](int64_t step) { return step % 1024 < 48 ? step + 48 : step; };
-    point_x_ = apart(g.in[0] * slab_tiles_ * pitch_x_);
-    point_dy_ = apart(g.out[0] * slab_tiles_ * pitch_dy_);
+    point_x_ = kept_apart(g.in[0] * slab_tiles_ * pitch_x_);
+    point_dy_ = kept_apart(g.out[0] * slab_tiles_ * pitch_dy_);
     width_ = kMaxTileVectors * kernels_.lanes;
     columns_ = ceil_div(g.in_channels, width_);
     pitch_m_ = round_up(g.in_channels, kernels_.lanes);
@@ -76,8 +72,7 @@ class WinogradWeight : public ConvProgram {
   int64_t point_x_ = 0;  // floats from point to point
   int64_t point_dy_ = 0;
   int64_t pitch_m_ = 0;  // floats from output to output channel of the sums
-  int64_t tiles_h_ = 0;
-  int64_t tiles_w_ = 0;
+  WinogradTiles grid_;
   int64_t total_tiles_ = 0;  // of one depth, over the batch
   int64_t slab_tiles_ = 0;
   int64_t width_ = 0;
@@ -92,23 +87,15 @@ void WinogradWeight::transform(const float* x, const float* dy, int64_t tile, in
   const WinogradTile& shape = transforms_.tile;
   const bool input = slice < g_.in[0];
   const int64_t depth = input ? slice : slice - g_.in[0];
-  const Extents& size = input ? g_.in : g_.out;
   const int64_t channels = input ? g_.in_channels : g_.out_channels;
-  const int64_t top = tile / tiles_w_ % tiles_h_ * shape.out_h - (input ? g_.pad_lo[1] : 0);
-  const int64_t left = tile % tiles_w_ * shape.out_w - (input ? g_.pad_lo[2] : 0);
-  const int64_t picture = tile / tiles_w_ / tiles_h_;
-  const float* const plane =
-      (input ? x : dy) + (picture * size[0] + depth) * size[1] * size[2] * channels;
-  const int rows = input ? shape.in_h() : shape.out_h;
-  const int columns = input ? shape.in_w() : shape.out_w;
-  const float* pixels[36];
-  for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < columns; ++j) {
-      const int64_t h = top + i;
-      const int64_t w = left + j;
-      const bool inside = h >= 0 && h < size[1] && w >= 0 && w < size[2];
-      pixels[i * columns + j] = inside ? plane + (h * size[2] + w) * channels : zeros_.data();
-    }
+  WinogradTiles::Place first = grid_.place(tile);
+  if (input) {
+    first.h -= g_.pad_lo[1];
+    first.w -= g_.pad_lo[2];
+  }
+  const float* pixels[kMostTilePixels];
+  WinogradPicture{input ? x : dy, input ? g_.in : g_.out, channels, zeros_.data()}.gather(
+      first, depth, input ? shape.in_h() : shape.out_h, input ? shape.in_w() : shape.out_w, pixels);
   const int64_t place = depth * slab_tiles_ + tile % slab_tiles_;
   if (input)
     transforms_.input(pixels, channels, v + place * pitch_x_, point_x_);

@@ -4,10 +4,8 @@
 #include <numbers>
 
 #include "convkit/base/error.h"
+#include "convkit/kernels/conv_targets.h"
 
-// The instruction sets of conv_tile.cc.
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "convkit/kernels/fft.cc"
 #include "hwy/foreach_target.h"

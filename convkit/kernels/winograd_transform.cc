@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#include "convkit/kernels/conv_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "convkit/kernels/winograd_transform.cc"
 #include "hwy/foreach_target.h"

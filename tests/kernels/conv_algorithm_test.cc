@@ -108,7 +108,7 @@ TEST(ConvAlgorithms, GiveTheSameBitsOnAnyNumberOfThreads) {
   geometries.push_back(parse_problem("mb8ic8ih40oc8oh40kh3ph1"));
   geometries.push_back(parse_problem("g24mb8ic24ih30oc24oh30kh3ph1"));
   std::vector<std::vector<float>> on_one_thread;
-  for (const int threads : {1, 2, 3}) {
+  for (const int threads : {1, 2, 3, 4}) {
     const OnThreads together(threads);
     std::size_t index = 0;
     for (const ConvGeometry& g : geometries) {

@@ -131,6 +131,26 @@ inline std::string difference(const std::vector<float>& got, const Exact& want,
   return text;
 }
 
+/// The root mean square error of `row` and the largest, in units of 2^-24 · √n, n products being
+/// summed. All operands are below 1.
+struct RowErrors {
+  double most = 0.0;
+  double mean = 0.0;
+};
+inline RowErrors errors(const ConvAlgorithm& row, const ConvData& data, Direction direction,
+                        const Exact& want) {
+  const std::vector<float> got = result(row, direction, data);
+  const double unit = std::ldexp(std::sqrt(want.terms), -24);
+  RowErrors found;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double error = std::fabs(static_cast<double>(got[i]) - want.value[i]) / unit;
+    found.most = std::max(found.most, error);
+    found.mean += error * error;
+  }
+  found.mean = std::sqrt(found.mean / static_cast<double>(got.size()));
+  return found;
+}
+
 /// The instruction sets the engine is built for, as far as this machine has them.
 inline std::vector<std::string> engine_targets() {
   std::vector<std::string> targets;

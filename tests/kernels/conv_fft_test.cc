@@ -123,26 +123,6 @@ TEST(ConvFft, GivesTheSameBitsOnAnyNumberOfThreads) {
   }
 }
 
-// The root mean square error and the largest, in units of 2^-24 · √n, n products being summed. All
-// operands are below 1.
-struct RowErrors {
-  double most = 0.0;
-  double mean = 0.0;
-};
-RowErrors errors(const ConvAlgorithm& row, const ConvData& data, Direction direction,
-                 const Exact& want) {
-  const std::vector<float> got = result(row, direction, data);
-  const double unit = std::ldexp(std::sqrt(want.terms), -24);
-  RowErrors found;
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    const double error = std::fabs(static_cast<double>(got[i]) - want.value[i]) / unit;
-    found.most = std::max(found.most, error);
-    found.mean += error * error;
-  }
-  found.mean = std::sqrt(found.mean / static_cast<double>(got.size()));
-  return found;
-}
-
 // A transform adds pairwise, so that it makes smaller errors than a long sum one after the other:
 // the mean is at most √(log₂ N)/3 · 1.2 (docs/design/convolution.md) with N ≤ 2^18 points, and no
 // more than that of a direct sum. The largest of a million errors is five times the mean.

@@ -72,11 +72,12 @@ Growth growth_of(WinogradVariant variant) {
     kernels.input(x, 1, to, kLanes);
   });
   const auto output = matrix(outputs, points, [&](const float* m, const float* const*, float* to) {
-    kernels.output(m, kLanes, 1, {}, {.offset = 0,
-                                      .row_step = kernels.tile.out_w * kLanes,
-                                      .pixel_step = kLanes,
-                                      .rows = kernels.tile.out_h,
-                                      .columns = kernels.tile.out_w},
+    kernels.output(m, kLanes, 1, {},
+                   {.offset = 0,
+                    .row_step = kernels.tile.out_w * kLanes,
+                    .pixel_step = kLanes,
+                    .rows = kernels.tile.out_h,
+                    .columns = kernels.tile.out_w},
                    to);
   });
   const auto weight = matrix(points, taps, [&](const float* w, const float* const*, float* to) {
@@ -101,8 +102,8 @@ TEST(Winograd, ErrorGrowthIsWhatItsTransformsAmplify) {
   const Growth f4x4 = growth_of(WinogradVariant::f4x4);
   const Growth f4 = growth_of(WinogradVariant::f4);
   const Growth f2x2 = growth_of(WinogradVariant::f2x2);
-  const double four = std::max({largest(f4x4.outputs), largest(f4x4.gradients),
-                                largest(f4.outputs), largest(f4.gradients)});
+  const double four = std::max(
+      {largest(f4x4.outputs), largest(f4x4.gradients), largest(f4.outputs), largest(f4.gradients)});
   const double two = std::max(largest(f2x2.outputs), largest(f2x2.gradients));
   EXPECT_LE(four, conv_algorithm("winograd4").error_growth);
   EXPECT_GE(four, 0.99 * conv_algorithm("winograd4").error_growth);
@@ -112,7 +113,8 @@ TEST(Winograd, ErrorGrowthIsWhatItsTransformsAmplify) {
 
 // In the mean over all outputs a sum of C products per point, amplified by `growth`, stands against
 // a plain sum of C products per tap, one after the other, whose error grows with their number: by
-// growth/√taps. Half as much again is left to the roundings of the transforms themselves.
+// growth/√taps. Half as much again is left to the roundings of the transforms themselves; the
+// largest error is held to the same with the growth of the worst place in a tile.
 TEST(Winograd, ErrsInTheMeanAsItsGrowthSays) {
   struct Row {
     const char* algorithm;
@@ -131,7 +133,8 @@ TEST(Winograd, ErrsInTheMeanAsItsGrowthSays) {
       const RowErrors plain = errors(conv_algorithm("direct"), data, direction, want);
       const bool gradients = direction == Direction::backward_weight;
       const std::vector<double>& per_result = gradients ? growth.gradients : growth.outputs;
-      const double mean = std::sqrt(square_sum(per_result) / static_cast<double>(per_result.size()));
+      const double mean =
+          std::sqrt(square_sum(per_result) / static_cast<double>(per_result.size()));
       const double terms = gradients ? static_cast<double>(growth.outputs.size())
                                      : static_cast<double>(growth.gradients.size());
       const std::string what = std::string(row.algorithm) + " " + name(direction) + " of " +
@@ -140,7 +143,7 @@ TEST(Winograd, ErrsInTheMeanAsItsGrowthSays) {
                                std::to_string(plain.mean) + ", " + std::to_string(plain.most);
       RecordProperty(std::string(row.problem) + row.algorithm + name(direction), what);
       EXPECT_LE(ours.mean, 1.5 * mean / std::sqrt(terms) * plain.mean) << what;
-      EXPECT_LE(ours.most, largest(per_result) / std::sqrt(terms) * plain.most) << what;
+      EXPECT_LE(ours.most, 1.5 * largest(per_result) / std::sqrt(terms) * plain.most) << what;
     }
   }
 }
@@ -156,8 +159,12 @@ TEST(Winograd, SpreadsNanOverItsTiles) {
     const bool is_nan = std::isnan(y[static_cast<std::size_t>(i * 2)]);
     const bool reads = i < 576 && h >= 9 && h <= 11 && w >= 12 && w <= 14;
     const bool beside = i < 576 && h >= 8 && h < 12 && w >= 12 && w < 16;
-    if (reads) EXPECT_TRUE(is_nan) << i;
-    if (!beside) EXPECT_FALSE(is_nan) << i;
+    if (reads) {
+      EXPECT_TRUE(is_nan) << i;
+    }
+    if (!beside) {
+      EXPECT_FALSE(is_nan) << i;
+    }
   }
 }
 

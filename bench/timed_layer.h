@@ -10,10 +10,10 @@
 /// One direction of one layer on convkit: its tensors, and the ways to compute it.
 namespace convkit::bench {
 
-class ConvWork {
+class TimedLayer {
  public:
   /// Operands with numbers of [-1, 1).
-  ConvWork(const kernels::ConvGeometry& geometry, kernels::Direction direction);
+  TimedLayer(const kernels::ConvGeometry& geometry, kernels::Direction direction);
 
   /// As a step of training calls it: the planned algorithm, weights packed in every call.
   Work call() const;

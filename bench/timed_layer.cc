@@ -1,4 +1,4 @@
-#include "bench/conv_work.h"
+#include "bench/timed_layer.h"
 
 #include <utility>
 
@@ -25,7 +25,7 @@ int64_t tensor_bytes(const ConvGeometry& g) {
   return static_cast<int64_t>(sizeof(float)) * (input_count(g) + weight_count(g) + output_count(g));
 }
 
-ConvWork::ConvWork(const ConvGeometry& g, Direction direction)
+TimedLayer::TimedLayer(const ConvGeometry& g, Direction direction)
     : geometry_(g), direction_(direction) {
   const bool from_output = direction == Direction::backward_input;
   const bool to_weight = direction == Direction::backward_weight;
@@ -36,7 +36,7 @@ ConvWork::ConvWork(const ConvGeometry& g, Direction direction)
                                      : output_count(g));
 }
 
-Work ConvWork::call() const {
+Work TimedLayer::call() const {
   return [this] {
     if (direction_ == Direction::forward)
       conv_forward(geometry_, first_.data(), second_.data(), nullptr, out_.data());
@@ -47,7 +47,7 @@ Work ConvWork::call() const {
   };
 }
 
-Work ConvWork::packed(std::shared_ptr<const ConvProgram> program) const {
+Work TimedLayer::packed(std::shared_ptr<const ConvProgram> program) const {
   const auto weights =
       std::make_shared<Buffer<float>>(static_cast<std::size_t>(program->packed_floats()));
   if (program->packed_floats() > 0) program->pack(second_.data(), weights->data());
@@ -57,11 +57,11 @@ Work ConvWork::packed(std::shared_ptr<const ConvProgram> program) const {
   };
 }
 
-Work ConvWork::packed_call() const {
+Work TimedLayer::packed_call() const {
   return packed(planned_program(geometry_, direction_, {.weights = kernels::Weights::fixed}));
 }
 
-std::vector<Rival> ConvWork::algorithms() const {
+std::vector<Rival> TimedLayer::algorithms() const {
   std::vector<Rival> rivals;
   for (const kernels::ConvAlgorithm& row : kernels::conv_algorithms()) {
     if (&row == &kernels::conv_algorithms().back()) continue;
@@ -76,7 +76,7 @@ std::vector<Rival> ConvWork::algorithms() const {
   return rivals;
 }
 
-void ConvWork::make_subnormal() {
+void TimedLayer::make_subnormal() {
   constexpr float kTiny = 1e-39f;  // the smallest normal float is 1.2e-38
   for (std::size_t i = 0; i < first_.size(); ++i) first_[i] *= kTiny;
 }
