@@ -141,6 +141,7 @@ void add_evaluate(CLI::App& app, Session& session) {
       ->check(whole_number(0, 1024))
       ->capture_default_str();
   add_exact_flag(*verb);
+  add_autotune_flag(*verb, session);
   add_json_flag(*verb, session);
   verb->callback([&session, arguments] {
     session.job = [&session, arguments] { return run_evaluate(*arguments, session); };

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <string>
 
+#include "cli/verbs.h"
 #include "convkit/base/exactness.h"
 #include "convkit/base/text.h"
 
@@ -51,6 +52,11 @@ void add_exact_flag(CLI::App& verb) {
   verb.add_flag_callback(
       "--exact", [] { set_exactness(Exactness::exact); },
       "No Winograd and no FFT: smaller rounding errors, slower");
+}
+
+void add_autotune_flag(CLI::App& verb, Session& session) {
+  verb.add_flag("--autotune", session.autotune,
+                "Choose algorithms by measuring them here; kept for later runs");
 }
 
 }  // namespace convkit::cli

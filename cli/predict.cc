@@ -82,6 +82,7 @@ void add_predict(CLI::App& app, Session& session) {
       ->check(whole_number(1, INT32_MAX))
       ->capture_default_str();
   add_exact_flag(*verb);
+  add_autotune_flag(*verb, session);
   add_json_flag(*verb, session);
   verb->callback([&session, arguments] {
     session.job = [&session, arguments] { return run_predict(*arguments, session.console); };

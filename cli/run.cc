@@ -1,11 +1,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <optional>
 #include <ostream>
 #include <sstream>
 
 #include "cli/verbs.h"
 #include "convkit/base/text.h"
 #include "convkit/base/version.h"
+#include "convkit/train/tuning_file.h"
 
 namespace convkit::cli {
 namespace {
@@ -73,6 +75,11 @@ int wrong_usage(Console& console, const CLI::App& app, const std::string& text) 
   return kWrongUsage;
 }
 
+std::optional<train::Autotune> autotune_of(const Session& session) {
+  if (!session.autotune) return std::nullopt;
+  return std::optional<train::Autotune>(std::in_place);
+}
+
 }  // namespace
 
 int run(const std::vector<std::string>& arguments, Console& console, const Interrupts& interrupts) {
@@ -80,7 +87,7 @@ int run(const std::vector<std::string>& arguments, Console& console, const Inter
   app.footer(kExamples);
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("convkit ") + kVersionString);
-  Session session{console, interrupts, {}};
+  Session session{console, interrupts, {}, false};
   add_train(app, session);
   add_evaluate(app, session);
   add_predict(app, session);
@@ -92,6 +99,7 @@ int run(const std::vector<std::string>& arguments, Console& console, const Inter
     check_verb(app, arguments);
     // CLI11 takes its arguments from the end.
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    const std::optional<train::Autotune> autotune = autotune_of(session);
     const int code = session.job();
     if (console.out().flush()) return code;
     tell_error(console, "cannot write to standard output; the disk may be full");

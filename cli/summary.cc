@@ -171,6 +171,7 @@ void add_summary(CLI::App& app, Session& session) {
   verb->add_flag("--plan", arguments->plan,
                  "The algorithm of each convolution in each direction, and why");
   add_exact_flag(*verb);
+  add_autotune_flag(*verb, session);
   verb->add_flag("--list", arguments->list, "List the nets by name");
   add_json_flag(*verb, session);
   verb->callback([&session, arguments] {

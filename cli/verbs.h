@@ -41,6 +41,8 @@ struct Session {
   Interrupts interrupts;
   /// Set by the verb that was called; gives an ExitCode.
   std::function<int()> job;
+  /// Whether algorithms are measured while the job runs.
+  bool autotune = false;
 };
 
 void add_train(CLI::App& app, Session& session);

@@ -10,6 +10,7 @@
 #include "convkit/base/error.h"
 #include "convkit/kernels/conv_cost.h"
 #include "convkit/kernels/conv_tile.h"
+#include "convkit/kernels/conv_tuning.h"
 
 namespace convkit::kernels {
 namespace {
@@ -17,6 +18,8 @@ namespace {
 // Programs are small beside the tensors they work on (tables of rows and taps); a training step of
 // a deep net uses some 300.
 constexpr std::size_t kMostPrograms = 1024;
+// The model errs by less (docs/design/convolution.md): what it sees farther behind is not tried.
+constexpr double kWorthMeasuring = 4.0;
 
 struct Candidate {
   const ConvAlgorithm* row = nullptr;
@@ -41,9 +44,38 @@ std::vector<Candidate> candidates(const ConvGeometry& g, Direction direction,
 
 bool faster(const Candidate& a, const Candidate& b) { return a.seconds < b.seconds; }
 
+// In ascending order of their estimates; those tried come first, in the order of their measured
+// times. `measured` tells how many these are.
+struct Ranking {
+  std::vector<Candidate> candidates;
+  std::size_t measured = 0;
+};
+
+Ranking ranking(const ConvGeometry& g, Direction direction, const PlanOptions& options) {
+  Ranking ranked{candidates(g, direction, options)};
+  std::vector<Candidate>& all = ranked.candidates;
+  std::stable_sort(all.begin(), all.end(), faster);
+  if (options.planning == Planning::estimated || g.batch == 0) return ranked;
+  std::vector<TuningCandidate> tried;
+  for (const Candidate& candidate : all)
+    if (candidate.seconds <= kWorthMeasuring * all.front().seconds)
+      tried.push_back({candidate.row, candidate.program.get()});
+  if (tried.size() < 2) return ranked;
+  for (const TuningRecord::Time& time : tuned_times(g, direction, options, tried)) {
+    const auto place = all.begin() + static_cast<std::ptrdiff_t>(ranked.measured);
+    const auto found = std::find_if(place, all.end(), [&](const Candidate& candidate) {
+      return candidate.row->name == time.algorithm;
+    });
+    if (found == all.end()) continue;
+    found->seconds = time.seconds;
+    std::rotate(place, found, found + 1);
+    ++ranked.measured;
+  }
+  return ranked;
+}
+
 Candidate best(const ConvGeometry& g, Direction direction, const PlanOptions& options) {
-  std::vector<Candidate> all = candidates(g, direction, options);
-  return std::move(*std::min_element(all.begin(), all.end(), faster));
+  return std::move(ranking(g, direction, options).candidates.front());
 }
 
 struct Key {
@@ -95,12 +127,18 @@ class ProgramCache {
 }  // namespace
 
 ConvChoice choose(const ConvGeometry& g, Direction direction, const PlanOptions& options) {
-  std::vector<Candidate> all = candidates(g, direction, options);
-  std::stable_sort(all.begin(), all.end(), faster);
+  const auto [all, measured] = ranking(g, direction, options);
   const auto microseconds = [](double seconds) { return message(std::ceil(1e6 * seconds), " us"); };
-  std::string reason = message("estimated ", microseconds(all.front().seconds));
-  for (std::size_t i = 1; i + 1 < all.size(); ++i)
-    reason += message(i == 1 ? "; " : ", ", all[i].row->name, " ", microseconds(all[i].seconds));
+  std::string reason;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i > 0 && i + 1 == all.size() && !std::isfinite(all[i].seconds)) break;  // the reference
+    if (i == 0 || i == measured)
+      reason += message(i > 0 ? "; " : "", i < measured ? "measured " : "estimated ");
+    else
+      reason += i == 1 ? "; " : ", ";
+    if (i > 0) reason += message(all[i].row->name, " ");
+    reason += microseconds(all[i].seconds);
+  }
   for (const ConvAlgorithm& row : conv_algorithms()) {
     if (options.exactness == Exactness::exact && !row.exact) {
       reason += message("; ", row.name, ": excluded as not exact");

@@ -4,34 +4,25 @@
 #include <string>
 #include <vector>
 
-#include "convkit/base/exactness.h"
 #include "convkit/base/export.h"
 #include "convkit/kernels/conv_algorithm.h"
+#include "convkit/kernels/conv_plan_options.h"
 
-/// Which algorithm computes a convolution: the one with the least estimated time (conv_cost.h).
-/// That depends on the geometry and the instruction set, never on the number of threads: other
-/// algorithms round otherwise.
+/// Which algorithm computes a convolution: the one with the least estimated time (conv_cost.h), or
+/// with the least measured time (conv_tuning.h) where that is asked for. An estimate depends on the
+/// geometry and the instruction set, never on the number of threads: other algorithms round
+/// otherwise.
 namespace convkit::kernels {
-
-/// Whether weights are packed for each run, as in training, or once, as for a trained net.
-enum class Weights { changing, fixed };
-
-/// What is asked for besides the geometry.
-struct PlanOptions {
-  Exactness exactness = convkit::exactness();
-  Weights weights = Weights::changing;
-
-  bool operator==(const PlanOptions&) const = default;
-};
 
 struct ConvChoice {
   const ConvAlgorithm* algorithm;
   std::string reason;  ///< one sentence
-  /// Estimated seconds on two cores.
+  /// Estimated for two cores, or measured on the threads at hand.
   double seconds;
 };
 
-/// The planner's choice, and why, for people to read.
+/// The planner's choice, and why, for people to read. Measures if `options` say so and nothing is
+/// on record.
 CONVKIT_API ConvChoice choose(const ConvGeometry& geometry, Direction direction,
                               const PlanOptions& options = {});
 

@@ -7,8 +7,8 @@
 
 #include "convkit/base/export.h"
 
-/// What a training run is made of: everything its weights depend on, and nothing else but the
-/// number of threads, which never changes a bit.
+/// What a training run is made of: everything its weights depend on (with `autotune`, the file of
+/// measurements too), and nothing else but the number of threads, which never changes a bit.
 namespace convkit::train {
 
 /// A training run. Fields that are empty or std::nullopt take the default their comment names.
@@ -30,9 +30,10 @@ struct TrainConfig {
   std::string resize = "";       ///< HxW; default: the size the pictures have
   double val_fraction = 0.1;     ///< held out when the data has no test part
   int64_t seed = 1;
-  bool exact = false;   ///< only algorithms that add up the products of the definition
-  int64_t threads = 0;  ///< 0: all processors
-  int64_t workers = 1;  ///< threads that decode and augment
+  bool exact = false;     ///< only algorithms that add up the products of the definition
+  bool autotune = false;  ///< algorithms chosen by measuring them (tuning_file.h)
+  int64_t threads = 0;    ///< 0: all processors
+  int64_t workers = 1;    ///< threads that decode and augment
 
   friend bool operator==(const TrainConfig&, const TrainConfig&) = default;
 };
@@ -60,6 +61,8 @@ void for_each_field(F&& f) {
   f("val_fraction", &TrainConfig::val_fraction, "share held out when the data has no test part");
   f("seed", &TrainConfig::seed, "seed of weights, order and augmentation");
   f("exact", &TrainConfig::exact, "no Winograd and no FFT: smaller rounding errors, slower");
+  f("autotune", &TrainConfig::autotune,
+    "choose algorithms by measuring them here; kept for later runs");
   f("threads", &TrainConfig::threads,
     "threads that compute; 0: all processors. Never changes a bit");
   f("workers", &TrainConfig::workers, "threads that decode and augment. Never changes a bit");

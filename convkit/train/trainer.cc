@@ -22,6 +22,7 @@
 #include "convkit/train/finite_check.h"
 #include "convkit/train/metrics.h"
 #include "convkit/train/recipe.h"
+#include "convkit/train/tuning_file.h"
 
 namespace convkit::train {
 namespace {
@@ -67,6 +68,12 @@ class RunThreads {
 
 Exactness exactness_of(const TrainConfig& config) {
   return config.exact ? Exactness::exact : exactness();
+}
+
+// Not movable, so made in place.
+std::optional<Autotune> autotune_of(const TrainConfig& config) {
+  if (!config.autotune) return std::nullopt;
+  return std::optional<Autotune>(std::in_place);
 }
 
 nn::AnyModule seeded_net(const ModelCard& card) {
@@ -344,6 +351,7 @@ TrainOutcome train(const TrainConfig& config, const std::string& directory, bool
   const KeepGenerator keep;
   const RunThreads threads(config.threads);
   const UseExactness exactness(exactness_of(config));
+  const std::optional<Autotune> autotune = autotune_of(config);
   DataSource data = open_data(config);
   // Everything that can be wrong with the request is known before the folder is made.
   static_cast<void>(seeded_net(data.card));
@@ -380,6 +388,7 @@ TrainOutcome resume(const std::string& directory, const ResumeOptions& options,
   const KeepGenerator keep;
   const RunThreads threads(config.threads);
   const UseExactness exactness(exactness_of(config));
+  const std::optional<Autotune> autotune = autotune_of(config);
   DataSource data = open_data(config);
   Run run(config, data, std::move(run_directory), hooks);
   if (begins) {

@@ -364,5 +364,23 @@ TEST(Console, WritesNumbersForPeople) {
   EXPECT_EQ(duration(-1), "?");
 }
 
+TEST_F(CliTest, AutotuneMeasuresOnceAndSaysSo) {
+  const std::string file = dir / "tuning.json";
+  setenv("CONVKIT_AUTOTUNE_FILE", file.c_str(), 1);
+  const std::vector<std::string> arguments = {"summary", "lenet5", "--autotune", "--json"};
+  const json first = json_of(convkit(arguments));
+  const json second = json_of(convkit(arguments));
+  unsetenv("CONVKIT_AUTOTUNE_FILE");
+  EXPECT_THAT(io::read_file(file), Not(IsEmpty()));
+  int measured = 0;
+  for (std::size_t i = 0; i < first.at("layers").size(); ++i) {
+    const json& algorithm = first.at("layers")[i].at("algorithm");
+    EXPECT_EQ(algorithm, second.at("layers")[i].at("algorithm"));
+    measured += !algorithm.is_null() &&
+                algorithm.at("reason").get<std::string>().find("measured") != std::string::npos;
+  }
+  EXPECT_GE(measured, 1);
+}
+
 }  // namespace
 }  // namespace convkit::cli
