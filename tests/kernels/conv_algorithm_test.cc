@@ -46,50 +46,6 @@ TEST(ConvAlgorithms, MatchTheReferenceOnTheSharedShapes) {
     expect_all_rows_match(shrunk(parse_problem(shape.problem), 2'000'000), seed++);
 }
 
-TEST(ConvAlgorithms, MatchTheReferenceOnRandomGeometries) {
-  const OnThreads alone(1);
-  std::mt19937 random(20240607);
-  for (unsigned i = 0; i < 700; ++i) expect_all_rows_match(random_geometry(random), i);
-}
-
-TEST(ConvAlgorithms, MatchTheReferenceOnRandomPointwiseAndStridedGeometries) {
-  const OnThreads alone(1);
-  // Without padding and with kernels of 1 the engine reads tensors in place and joins axes.
-  std::mt19937 random(7);
-  for (unsigned i = 0; i < 300; ++i) {
-    ConvGeometry g = random_geometry(random);
-    for (int axis = 0; axis < kernels::kAxes; ++axis) {
-      g.pad_lo[axis] = g.pad_hi[axis] = 0;
-      g.kernel[axis] = std::min<int64_t>(i % 3 == 0 ? g.kernel[axis] : 1, g.in[axis]);
-      g.dilation[axis] = 1;
-      if (i % 3 == 1) g.stride[axis] = 1;
-    }
-    expect_all_rows_match(kernels::with_output_size(g), i);
-  }
-}
-
-TEST(ConvAlgorithms, MatchTheReferenceOnRandomGeometriesThatWinogradTakes) {
-  const OnThreads alone(1);
-  std::mt19937 random(31);
-  const auto pick = [&random](int64_t low, int64_t high) {
-    return std::uniform_int_distribution<int64_t>(low, high)(random);
-  };
-  for (unsigned i = 0; i < 200; ++i) {
-    ConvGeometry g;
-    g.batch = pick(1, 3);
-    g.in_channels = pick(1, 40);
-    g.out_channels = pick(1, 70);
-    g.kernel = {pick(0, 2) == 0 ? pick(2, 3) : 1, pick(0, 2) == 0 ? 1 : 3, 3};
-    for (int axis = 0; axis < kernels::kAxes; ++axis) {
-      if (axis < 2 && g.kernel[axis] == 1 && pick(0, 1) == 0) continue;
-      g.pad_lo[axis] = pick(0, 2);
-      g.pad_hi[axis] = pick(-1, 3);
-      g.in[axis] = g.kernel[axis] + 1 + pick(0, axis == 0 ? 3 : 12);
-    }
-    expect_all_rows_match(kernels::with_output_size(g), i);
-  }
-}
-
 TEST(ConvAlgorithms, MatchTheReferenceWhereRowsCollideInTheCache) {
   const OnThreads alone(1);
   for (const char* problem : {"mb2ic512ih7oc33oh7kh1ph0", "mb1ic1024ih5oc16oh5kh3ph1",
