@@ -12,6 +12,11 @@
 /// need no alignment, and outputs must not overlap inputs. An empty batch gives an empty result,
 /// and zeros for the weight gradient.
 ///
+/// NaN and infinity reach the results whose definition multiplies them. Where they meet padding it
+/// counts as zeros or as nothing, so a weight (or, in backward-weight, a dy) that is not finite may
+/// also make NaN of results for which it only meets padding. Algorithms that are not exact spread
+/// them to neighbours (conv_algorithm.h).
+///
 /// For float the planner of conv_planner.h picks the algorithm; double always runs the reference
 /// (it serves numerical gradient checks, not speed).
 namespace convkit::kernels {

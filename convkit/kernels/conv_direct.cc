@@ -1,6 +1,7 @@
 #include "convkit/kernels/conv_direct.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 #include <vector>
 
@@ -70,7 +71,9 @@ class Correlation {
     const float* plain;
   };
   bool tasks_share_weights() const { return cut_.bricks() > 1; }
-  void run(int64_t task, const float* x, const Weights& weights, const ConvEpilogue& epilogue,
+  // False if rows are folded and an output is not finite: then a NaN or an infinity of a neighbour
+  // may have met the zeros between the kernels.
+  bool run(int64_t task, const float* x, const Weights& weights, const ConvEpilogue& epilogue,
            float* y) const;
 
  private:
@@ -90,6 +93,7 @@ class Correlation {
   }
   void plan_blocks();
   void plan_input();
+  bool all_outputs_finite(const std::vector<int64_t>& rows, const TileJob& job) const;
   int64_t offset_count() const {
     int64_t count = 1;
     for (const AxisLattice& axis : axes_) count *= static_cast<int64_t>(axis.offsets.size());
@@ -261,7 +265,19 @@ void Correlation::pack_cell(const Block& block, const PackCell& cell, const floa
   }
 }
 
-void Correlation::run(int64_t task, const float* x, const Weights& weights,
+// Neighbours along W join to one stretch of memory, if the columns are all channels.
+bool Correlation::all_outputs_finite(const std::vector<int64_t>& rows, const TileJob& job) const {
+  bool finite = true;
+  for (std::size_t i = 0; i < rows.size();) {
+    const float* const from = job.c + rows[i];
+    int64_t count = job.columns;
+    for (++i; i < rows.size() && job.c + rows[i] == from + count; ++i) count += job.columns;
+    finite &= kernels_.all_finite(from, count);
+  }
+  return finite;
+}
+
+bool Correlation::run(int64_t task, const float* x, const Weights& weights,
                       const ConvEpilogue& epilogue, float* y) const {
   const int64_t chunk = task % chunks_;
   const int64_t group = task / chunks_ % g_.groups;
@@ -281,6 +297,7 @@ void Correlation::run(int64_t task, const float* x, const Weights& weights,
           ? 0
           : static_cast<std::size_t>(offset_count() * depth_ * kMaxTileVectors * kernels_.lanes));
   std::vector<TileSegment> segments;
+  bool all_finite = true;
   for (int64_t b = blocks * chunk / chunks_; b < blocks * (chunk + 1) / chunks_; ++b) {
     const Block& block = blocks_[static_cast<std::size_t>(b)];
     TileJob job;
@@ -314,8 +331,10 @@ void Correlation::run(int64_t task, const float* x, const Weights& weights,
       job.segment_count = static_cast<int64_t>(segments.size());
       job.depth = segments.empty() ? 0 : runs[t].front().count * depth_;
       run_tiles(tables[t], kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
+      if (tables[t].fold > 1) all_finite &= all_outputs_finite(tables[t].output, job);
     }
   }
+  return all_finite;
 }
 
 // All correlations of a direction; packing and running are one parallel_for each.
@@ -347,27 +366,40 @@ class DirectCorrelations : public ConvProgram {
 
   void run(const float* x, const float* packed, const ConvEpilogue& epilogue,
            float* y) const override {
-    run_parts(x, packed, nullptr, epilogue, y);
+    run_parts(x, {packed, nullptr}, epilogue, y);
   }
 
   void pack_and_run(const float* x, const float* w, const ConvEpilogue& epilogue,
                     float* y) const override {
-    if (tasks_share_weights()) return ConvProgram::pack_and_run(x, w, epilogue, y);
-    run_parts(x, nullptr, w, epilogue, y);
+    pack_and_run_parts(x, w, epilogue, y);
+  }
+
+  // As Correlation::run, for all.
+  bool run_parts(const float* x, const Correlation::Weights& weights, const ConvEpilogue& epilogue,
+                 float* y) const {
+    std::atomic<bool> all_finite = true;
+    parallel_for(tasks(), [&](int64_t task) {
+      const std::size_t part = part_of(task_end_, task);
+      const float* const packed =
+          weights.packed != nullptr ? weights.packed + packed_start_[part] : nullptr;
+      if (!parts_[part].run(task - (part > 0 ? task_end_[part - 1] : 0), x, {packed, weights.plain},
+                            epilogue, y))
+        all_finite.store(false, std::memory_order_relaxed);
+    });
+    return all_finite.load();
+  }
+  bool pack_and_run_parts(const float* x, const float* w, const ConvEpilogue& epilogue,
+                          float* y) const {
+    if (!tasks_share_weights()) return run_parts(x, {nullptr, w}, epilogue, y);
+    Buffer<float> packed(static_cast<std::size_t>(packed_floats_));
+    pack(w, packed.data());
+    return run_parts(x, {packed.data(), nullptr}, epilogue, y);
   }
 
  private:
   bool tasks_share_weights() const {
     return std::any_of(parts_.begin(), parts_.end(),
                        [](const Correlation& part) { return part.tasks_share_weights(); });
-  }
-  void run_parts(const float* x, const float* packed, const float* w, const ConvEpilogue& epilogue,
-                 float* y) const {
-    parallel_for(tasks(), [&](int64_t task) {
-      const std::size_t part = part_of(task_end_, task);
-      const float* const weights = packed != nullptr ? packed + packed_start_[part] : nullptr;
-      parts_[part].run(task - (part > 0 ? task_end_[part - 1] : 0), x, {weights, w}, epilogue, y);
-    });
   }
   int64_t pack_tasks() const { return pack_end_.empty() ? 0 : pack_end_.back(); }
   int64_t tasks() const { return task_end_.empty() ? 0 : task_end_.back(); }
@@ -383,7 +415,61 @@ class DirectCorrelations : public ConvProgram {
   int64_t packed_floats_ = 0;
 };
 
-std::vector<Correlation> forward_parts(const ConvGeometry& g) {
+// Folded rows, and all once more without folding where what came out is not finite.
+class FoldedDirect : public ConvProgram {
+ public:
+  FoldedDirect(std::vector<Correlation> folded, std::vector<Correlation> plain,
+               const ConvGeometry& geometry, int64_t outputs)
+      : folded_(std::move(folded)),
+        plain_(std::move(plain)),
+        weights_(weight_count(geometry)),
+        outputs_(outputs) {}
+
+  // Behind the packed weights stand those of the unfolded program, as they are.
+  int64_t packed_floats() const override { return folded_.packed_floats() + weights_; }
+  ConvWork work() const override { return folded_.work(); }
+
+  void pack(const float* w, float* packed) const override {
+    folded_.pack(w, packed);
+    std::copy_n(w, weights_, packed + folded_.packed_floats());
+  }
+  void run(const float* x, const float* packed, const ConvEpilogue& epilogue,
+           float* y) const override {
+    const Residual residual(epilogue, y, outputs_);
+    if (!folded_.run_parts(x, {packed, nullptr}, epilogue, y))
+      plain_.pack_and_run(x, packed + folded_.packed_floats(), residual.again(epilogue), y);
+  }
+  void pack_and_run(const float* x, const float* w, const ConvEpilogue& epilogue,
+                    float* y) const override {
+    const Residual residual(epilogue, y, outputs_);
+    if (!folded_.pack_and_run_parts(x, w, epilogue, y))
+      plain_.pack_and_run(x, w, residual.again(epilogue), y);
+  }
+
+ private:
+  // The residual as it was, should it lie where the output is written.
+  class Residual {
+   public:
+    Residual(const ConvEpilogue& epilogue, const float* y, int64_t count)
+        : kept_(epilogue.residual == y ? static_cast<std::size_t>(count) : 0) {
+      std::copy_n(y, kept_.size(), kept_.data());
+    }
+    ConvEpilogue again(ConvEpilogue epilogue) const {
+      if (kept_.size() > 0) epilogue.residual = kept_.data();
+      return epilogue;
+    }
+
+   private:
+    Buffer<float> kept_;
+  };
+
+  DirectCorrelations folded_;
+  DirectCorrelations plain_;
+  int64_t weights_;
+  int64_t outputs_;
+};
+
+std::vector<Correlation> forward_parts(const ConvGeometry& g, int64_t fold) {
   const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
   const Sides sides = {.in = g.in,
                        .out = g.out,
@@ -392,7 +478,6 @@ std::vector<Correlation> forward_parts(const ConvGeometry& g) {
                        .weight_tap = g.group_in(),
                        .weight_k = 1,
                        .weight_column = taps * g.group_in()};
-  const int64_t fold = best_fold(g, Direction::forward, g.group_out(), tile_kernels().lanes);
   std::vector<Correlation> parts;
   parts.emplace_back(
       g, sides,
@@ -401,7 +486,7 @@ std::vector<Correlation> forward_parts(const ConvGeometry& g) {
   return parts;
 }
 
-std::vector<Correlation> backward_input_parts(const ConvGeometry& g) {
+std::vector<Correlation> backward_input_parts(const ConvGeometry& g, int64_t fold) {
   const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
   const Sides sides = {.in = g.out,
                        .out = g.in,
@@ -410,7 +495,6 @@ std::vector<Correlation> backward_input_parts(const ConvGeometry& g) {
                        .weight_tap = g.group_in(),
                        .weight_k = taps * g.group_in(),
                        .weight_column = 1};
-  const int64_t fold = best_fold(g, Direction::backward_input, g.group_in(), tile_kernels().lanes);
   std::vector<Correlation> parts;
   for (const AxisLattice& d : backward_lattices(g, 0, 1))
     for (const AxisLattice& h : backward_lattices(g, 1, 1))
@@ -438,8 +522,15 @@ std::string direct_why_not(const ConvGeometry&, Direction) { return {}; }
 std::unique_ptr<ConvProgram> prepare_direct(const ConvGeometry& geometry, Direction direction) {
   const ConvGeometry g = collapse_axes(geometry);
   if (direction == Direction::backward_weight) return prepare_direct_weight(g);
-  return std::make_unique<DirectCorrelations>(
-      direction == Direction::forward ? forward_parts(g) : backward_input_parts(g));
+  const bool forward = direction == Direction::forward;
+  const auto parts = [&](int64_t fold) {
+    return forward ? forward_parts(g, fold) : backward_input_parts(g, fold);
+  };
+  const int64_t fold =
+      best_fold(g, direction, forward ? g.group_out() : g.group_in(), tile_kernels().lanes);
+  if (fold == 1) return std::make_unique<DirectCorrelations>(parts(1));
+  return std::make_unique<FoldedDirect>(parts(fold), parts(1), g,
+                                        forward ? output_count(g) : input_count(g));
 }
 
 }  // namespace convkit::kernels

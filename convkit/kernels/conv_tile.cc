@@ -171,6 +171,21 @@ void PackRows(const float* from, int64_t from_step, int64_t rows, int64_t column
   }
 }
 
+// A product with zero is zero, or not a number; which a sum of them then is too.
+bool AllFinite(const float* from, int64_t count) {
+  const Floats d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto zero = hn::Zero(d);
+  auto even = zero;
+  auto odd = zero;
+  for (; count > lanes; count -= 2 * lanes, from += 2 * lanes) {
+    even = hn::MulAdd(hn::LoadU(d, from), zero, even);
+    odd = hn::MulAdd(LoadFirst(d, from + lanes, count - lanes), zero, odd);
+  }
+  if (count > 0) even = hn::MulAdd(LoadFirst(d, from, count), zero, even);
+  return hn::AllTrue(d, hn::Eq(hn::Add(even, odd), zero));
+}
+
 template <int kVectors, int... kRowsLessOne>
 void FillHeights(TileKernels& kernels, std::integer_sequence<int, kRowsLessOne...>) {
   kernels.max_rows[kVectors] = sizeof...(kRowsLessOne);
@@ -185,6 +200,7 @@ const TileKernels* Kernels() {
     FillHeights<2>(filled, std::make_integer_sequence<int, kRowsForTwoVectors>());
     filled.transpose = Transpose;
     filled.pack_rows = PackRows;
+    filled.all_finite = AllFinite;
     return filled;
   }();
   return &kernels;

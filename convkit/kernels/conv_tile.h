@@ -64,6 +64,8 @@ struct TileKernels {
   /// vectors, at most kMaxTileVectors): zeros behind the columns.
   void (*pack_rows)(const float* from, int64_t from_step, int64_t rows, int64_t columns, float* to,
                     int64_t width) = nullptr;
+  /// Whether none of `count` floats is infinite or not a number.
+  bool (*all_finite)(const float* from, int64_t count) = nullptr;
 };
 
 /// Those of the instruction set in use (target.h).

@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <ostream>
@@ -131,6 +133,66 @@ TEST(ConvProperties, EveryAlgorithmGivesTheSameBitsOnAnyNumberOfThreads) {
                     std::to_string(pool->size()) + " threads");
         }
       }
+  }));
+}
+
+enum class Finiteness { finite, infinite, nan };
+Finiteness finiteness(float value) {
+  return std::isnan(value)   ? Finiteness::nan
+         : std::isinf(value) ? Finiteness::infinite
+                             : Finiteness::finite;
+}
+
+// Whether a weight (forward, backward-input) or an output's gradient (backward-weight) that belongs
+// to the channel of result i is not finite. Padding counts as zeros or as nothing: what meets it
+// may give NaN.
+bool may_meet_padding(const ConvData& data, Direction direction, std::size_t result) {
+  const ConvGeometry& g = data.g;
+  const auto i = static_cast<int64_t>(result);
+  const int64_t per_output = weight_count(g) / g.out_channels;
+  const std::vector<float>& spoilt = direction == Direction::backward_weight ? data.dy : data.w;
+  for (std::size_t at = 0; at < spoilt.size(); ++at) {
+    if (std::isfinite(spoilt[at])) continue;
+    const auto place = static_cast<int64_t>(at);
+    const int64_t output = place / per_output;  // of a weight
+    if (direction == Direction::forward && output == i % g.out_channels) return true;
+    if (direction == Direction::backward_weight && place % g.out_channels == i / per_output)
+      return true;
+    if (direction == Direction::backward_input &&
+        output / g.group_out() * g.group_in() + place % g.group_in() == i % g.in_channels)
+      return true;
+  }
+  return false;
+}
+
+// A NaN or an infinity somewhere in each operand.
+void spoil(std::vector<float>& values) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto at = *rc::gen::inRange<std::size_t>(0, values.size());
+  values[at] = *rc::gen::element(std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity);
+}
+
+TEST(ConvProperties, NanAndInfinityPropagateAsInTheReferenceWhereSumsAreExact) {
+  const OnThreads alone(1);
+  EXPECT_TRUE(check("has NaN and infinity where the reference has", [&](const ConvGeometry& g) {
+    ConvData data(g, static_cast<unsigned>(hash(g)));
+    for (std::vector<float>* operand : {&data.x, &data.w, &data.dy}) spoil(*operand);
+    for (const Direction direction : kDirections) {
+      const std::vector<float> want = result(kernels::conv_algorithm("reference"), direction, data);
+      for (const std::string& target : engine_targets()) {
+        const OnTarget limited(target);
+        for (const ConvAlgorithm& row : conv_algorithms()) {
+          if (!row.exact || !row.why_not(g, direction).empty()) continue;
+          const std::vector<float> got = result(row, direction, data);
+          for (std::size_t i = 0; i < got.size(); ++i)
+            if (finiteness(got[i]) != finiteness(want[i]) &&
+                !(std::isnan(got[i]) && may_meet_padding(data, direction, i)))
+              RC_FAIL(row.name + (" on " + target + ", ") + name(direction) + ": element " +
+                      std::to_string(i) + " is " + std::to_string(got[i]) + ", the reference's " +
+                      std::to_string(want[i]));
+        }
+      }
+    }
   }));
 }
 
