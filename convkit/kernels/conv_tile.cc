@@ -50,6 +50,15 @@ HWY_INLINE void ApplyEpilogue(const TileJob& job, Vector (&acc)[kRows][kVectors]
     }
 }
 
+// The row pointers that the compiler may keep in registers. x86 has no room for the others; left
+// alone, GCC puts them into vector registers, where fetching them waits behind the multiply-adds.
+// Reading these from memory each time costs a load that has time.
+#if HWY_ARCH_X86
+constexpr int kRowsInRegisters = 9;
+#else
+constexpr int kRowsInRegisters = kMaxTileRows;
+#endif
+
 template <int kRows, int kVectors>
 void RunTile(const TileJob& job) {
   const Floats d;
@@ -82,11 +91,12 @@ void RunTile(const TileJob& job) {
   for (int64_t s = 0; s < job.segment_count; ++s, rows += job.rows_step) {
     int64_t place = job.a_start + job.segments[s].a;
     const float* HWY_RESTRICT b = job.b + job.segments[s].b;
+    const float* const volatile* const more_rows = rows;
     for (int64_t k = 0; k < job.depth; ++k) {
       Vector column[kVectors];
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) column[v] = hn::LoadU(d, b + v * lanes);
       CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
-        const float* HWY_RESTRICT const from = rows[r] + place;
+        const float* const from = (r < kRowsInRegisters ? rows[r] : more_rows[r]) + place;
         const Vector value = hn::Set(d, *from);
         CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
             hn::MulAdd(value, column[v], acc[r][v]);
