@@ -67,7 +67,9 @@ class BrickInput {
   /// Whether every tap of every row finds memory of its own, be it zeros.
   bool covers_edges() const { return covers_edges_; }
   /// Whether an input coordinate lies inside the tensor.
-  bool inside(int axis, int64_t at) const { return at >= 0 && at < axes_[axis].size; }
+  bool inside(int axis, int64_t at) const { return at >= 0 && at < size(axis); }
+  /// Of the tensor.
+  int64_t size(int axis) const { return axes_[axis].size; }
   /// Floats a scratch copy holds (0 when nothing is copied), room for one more vector included.
   int64_t scratch_floats() const { return scratch_floats_; }
   int64_t row_stride(int axis) const { return row_stride_[axis]; }

@@ -283,7 +283,9 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
   const int64_t group = task / chunks_ % g_.groups;
   const Brick brick = cut_.brick(task / chunks_ / g_.groups);
   const auto blocks = static_cast<int64_t>(blocks_.size());
-  Buffer<float> scratch(static_cast<std::size_t>(input_.scratch_floats()));
+  Buffer<float> scratch;
+  if (input_.copies())
+    scratch = Buffer<float>(static_cast<std::size_t>(input_.scratch_floats()));
   const float* const base =
       offset_count() == 0 ? x : input_.base(x, brick, {group * depth_, depth_}, scratch.data());
   const std::vector<RowTable> tables =
@@ -292,10 +294,10 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
   runs.reserve(tables.size());
   for (const RowTable& table : tables) runs.push_back(list_taps(axes_, input_, table, joins_taps_));
   float padded_bias[kMaxTileVectors * 64];
-  Buffer<float> packed(
-      weights.packed != nullptr
-          ? 0
-          : static_cast<std::size_t>(offset_count() * depth_ * kMaxTileVectors * kernels_.lanes));
+  Buffer<float> packed;
+  if (weights.packed == nullptr)
+    packed = Buffer<float>(
+        static_cast<std::size_t>(offset_count() * depth_ * kMaxTileVectors * kernels_.lanes));
   std::vector<TileSegment> segments;
   bool all_finite = true;
   for (int64_t b = blocks * chunk / chunks_; b < blocks * (chunk + 1) / chunks_; ++b) {

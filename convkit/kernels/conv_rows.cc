@@ -42,32 +42,51 @@ class Lister {
     return taps.last - taps.first == static_cast<int64_t>(context_.axes[axis].offsets.size());
   }
 
+  TapRange taps_seen(int axis, int64_t at) const {
+    const std::vector<int64_t>& offsets = context_.axes[axis].offsets;
+    const BrickInput& input = context_.input;
+    TapRange taps = {0, static_cast<int64_t>(offsets.size())};
+    if (input.covers_edges()) return taps;
+    while (taps.first < taps.last &&
+           !input.inside(axis, at + offsets[static_cast<std::size_t>(taps.first)]))
+      ++taps.first;
+    while (taps.first < taps.last &&
+           !input.inside(axis, at + offsets[static_cast<std::size_t>(taps.last - 1)]))
+      --taps.last;
+    if (taps.first == taps.last) taps = {0, 0};
+    return taps;
+  }
+
   std::vector<AxisKind> kinds_along(int axis) const {
     const AxisLattice& lattice = context_.axes[axis];
-    const std::vector<int64_t>& offsets = lattice.offsets;
     const int64_t first_row = brick_.first[static_cast<std::size_t>(axis) + 1];
     const int64_t count = brick_.count[static_cast<std::size_t>(axis) + 1];
     std::vector<AxisKind> kinds;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t row = first_row + i;
-      TapRange taps = {0, static_cast<int64_t>(offsets.size())};
-      if (!context_.input.covers_edges()) {
-        const int64_t at = lattice.in_start + row * lattice.in_step;
-        while (taps.first < taps.last &&
-               !context_.input.inside(axis, at + offsets[static_cast<std::size_t>(taps.first)]))
-          ++taps.first;
-        while (taps.first < taps.last &&
-               !context_.input.inside(axis, at + offsets[static_cast<std::size_t>(taps.last - 1)]))
-          --taps.last;
-        if (taps.first == taps.last) taps = {0, 0};
-      }
-      const int64_t out = lattice.out_start + row * lattice.out_step;
-      const int64_t fold = std::min(lattice.fold, lattice.out_end - out);
-      if (!kinds.empty() && kinds.back().taps.first == taps.first &&
-          kinds.back().taps.last == taps.last && kinds.back().fold == fold)
-        ++kinds.back().count;
+    const auto add = [&](const AxisKind& kind) {
+      if (!kinds.empty() && kinds.back().taps.first == kind.taps.first &&
+          kinds.back().taps.last == kind.taps.last && kinds.back().fold == kind.fold)
+        kinds.back().count += kind.count;
       else
-        kinds.push_back({i, 1, taps, fold});
+        kinds.push_back(kind);
+    };
+    // Only the last row of all may cover fewer outputs.
+    const int64_t last_out = lattice.out_start + (first_row + count - 1) * lattice.out_step;
+    const int64_t last_fold = std::min(lattice.fold, lattice.out_end - last_out);
+    const int64_t alike = last_fold < lattice.fold ? count - 1 : count;
+    for (int64_t i = 0; i < count;) {
+      const int64_t at = lattice.in_start + (first_row + i) * lattice.in_step;
+      const TapRange taps = taps_seen(axis, at);
+      int64_t rows = 1;
+      if (i < alike && whole(axis, taps)) {
+        // The rows after one that sees all taps do so too, until the last tap leaves the input.
+        rows = alike - i;
+        if (!context_.input.covers_edges() && !lattice.offsets.empty())
+          rows = std::min(rows, (context_.input.size(axis) - 1 - at - lattice.offsets.back()) /
+                                        lattice.in_step +
+                                    1);
+      }
+      add({i, rows, taps, i < alike ? lattice.fold : last_fold});
+      i += rows;
     }
     return kinds;
   }
