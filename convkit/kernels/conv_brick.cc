@@ -52,9 +52,9 @@ Brick BrickCut::brick(int64_t index) const {
 BrickInput::BrickInput(const std::array<InputAxis, kAxes>& axes, int64_t channels, int64_t used,
                        Copy copy)
     : axes_(axes), channels_(channels), used_(used) {
-  copies_ =
-      copy == Copy::always || (copy != Copy::never && collides(axes[kAxes - 1].step * channels));
-  covers_edges_ = copy == Copy::for_edges || copy == Copy::always;
+  covers_edges_ = copy != Copy::never;
+  copies_ = copy == Copy::always ||
+            (copy == Copy::for_edges && collides(axes[kAxes - 1].step * channels));
   for (const InputAxis& axis : axes)
     if (covers_edges_ && (axis.start + axis.low < 0 ||
                           axis.start + (axis.rows - 1) * axis.step + axis.high >= axis.size))

@@ -54,9 +54,10 @@ struct ChannelRange {
 class BrickInput {
  public:
   BrickInput() = default;
-  /// When to copy. Never, or only to keep rows apart in the cache: then the caller looks after taps
-  /// that fall outside of the tensor. For edges: also where that can happen. Or always.
-  enum class Copy { never, against_collisions, for_edges, always };
+  /// When to copy. Never: then the caller looks after taps that fall outside of the tensor. For
+  /// edges: where that can happen, or rows lie so that they would push each other out of the
+  /// first-level cache. Or always.
+  enum class Copy { never, for_edges, always };
 
   /// `channels` are the tensor's, `used` those that bricks read.
   BrickInput(const std::array<InputAxis, kAxes>& axes, int64_t channels, int64_t used, Copy copy);

@@ -26,6 +26,10 @@ constexpr int64_t kManyBlocks = 8;
 constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 constexpr int64_t kFewChannels = 32;
 constexpr int64_t kPackDepth = 16;
+// Rows this many floats apart (a page, in bytes) share one set of the first-level cache, which has
+// room for no more than eight of them.
+constexpr int64_t kRowCollision = 1024;
+constexpr int64_t kMostCollidingRows = 8;
 
 // What distinguishes forward from backward-input once both are lattices.
 struct Sides {
@@ -110,6 +114,7 @@ class Correlation {
   int64_t group_packed_ = 0;
   BrickCut cut_;
   BrickInput input_;
+  int64_t most_rows_ = kMaxTileRows;
   bool joins_taps_ = false;  // channels of neighbours along W lie side by side in the input
   Buffer<float> zeros_;
   int64_t chunks_ = 1;
@@ -137,7 +142,7 @@ void Correlation::plan_input() {
   const bool join_by_copy = depth_ < kFewChannels && consecutive && w_offsets > 1;
   const bool apart = g_.groups > 1;
   input_ = BrickInput(input_axes(axes_, sides_.in), sides_.in_channels, depth_,
-                      !join_by_copy ? BrickInput::Copy::against_collisions
+                      !join_by_copy ? BrickInput::Copy::never
                       : apart       ? BrickInput::Copy::always
                                     : BrickInput::Copy::for_edges);
   zeros_ = Buffer<float>(static_cast<std::size_t>(depth_));
@@ -164,6 +169,7 @@ void Correlation::plan_input() {
   chunks_ = ceil_div(blocks, ceil_div(blocks, chunks_));
 
   joins_taps_ = consecutive && input_.dense();
+  if (input_.row_stride(2) % kRowCollision == 0) most_rows_ = kMostCollidingRows;
 }
 
 ConvWork Correlation::work() const {
@@ -284,8 +290,7 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
   const Brick brick = cut_.brick(task / chunks_ / g_.groups);
   const auto blocks = static_cast<int64_t>(blocks_.size());
   Buffer<float> scratch;
-  if (input_.copies())
-    scratch = Buffer<float>(static_cast<std::size_t>(input_.scratch_floats()));
+  if (input_.copies()) scratch = Buffer<float>(static_cast<std::size_t>(input_.scratch_floats()));
   const float* const base =
       offset_count() == 0 ? x : input_.base(x, brick, {group * depth_, depth_}, scratch.data());
   const std::vector<RowTable> tables =
@@ -332,7 +337,8 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
       job.segments = segments.data();
       job.segment_count = static_cast<int64_t>(segments.size());
       job.depth = segments.empty() ? 0 : runs[t].front().count * depth_;
-      run_tiles(tables[t], kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
+      run_tiles(tables[t], kernels_.run[block.vectors],
+                std::min(most_rows_, kernels_.max_rows[block.vectors]), job);
       if (tables[t].fold > 1) all_finite &= all_outputs_finite(tables[t].output, job);
     }
   }

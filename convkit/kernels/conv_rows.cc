@@ -9,6 +9,9 @@ namespace {
 
 // Fewer rows than this run faster in a common tile with zeros than in a short one of their own.
 constexpr int64_t kFewestRowsOfAKind = 7;
+// What tiles read of b before all have done so and the sums go on: it should stay in the
+// second-level cache meanwhile. Stored sums lose nothing.
+constexpr int64_t kMostFloatsOfB = 96 * 1024;
 
 // Rows [first, first + count) of the brick along one axis that see the same taps.
 struct AxisKind {
@@ -81,9 +84,9 @@ class Lister {
         // The rows after one that sees all taps do so too, until the last tap leaves the input.
         rows = alike - i;
         if (!context_.input.covers_edges() && !lattice.offsets.empty())
-          rows = std::min(rows, (context_.input.size(axis) - 1 - at - lattice.offsets.back()) /
-                                        lattice.in_step +
-                                    1);
+          rows = std::min(
+              rows,
+              (context_.input.size(axis) - 1 - at - lattice.offsets.back()) / lattice.in_step + 1);
       }
       add({i, rows, taps, i < alike ? lattice.fold : last_fold});
       i += rows;
@@ -219,12 +222,30 @@ void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t m
   const auto total = static_cast<int64_t>(table.output.size());
   const int64_t tiles = ceil_div(total, max_rows);
   job.rows_step = table.per_tap ? total : 0;
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    const int64_t begin = total * tile / tiles;
-    const int64_t end = total * (tile + 1) / tiles;
-    job.rows = table.input.data() + begin;
-    job.c_offset = table.output.data() + begin;
-    kernels[end - begin](job);
+  const int64_t at_once =
+      tiles < 2 ? job.segment_count : kMostFloatsOfB / std::max<int64_t>(1, job.depth * job.b_step);
+  const int64_t parts =
+      std::max<int64_t>(1, ceil_div(job.segment_count, std::max<int64_t>(1, at_once)));
+  for (int64_t p = 0; p < parts; ++p) {
+    const int64_t first = job.segment_count * p / parts;
+    TileJob part = job;
+    part.segments += first;
+    part.segment_count = job.segment_count * (p + 1) / parts - first;
+    if (p > 0) {
+      part.accumulate = true;
+      part.bias = nullptr;
+    }
+    if (p + 1 < parts) {
+      part.residual = nullptr;
+      part.clamps = false;
+    }
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t begin = total * tile / tiles;
+      const int64_t end = total * (tile + 1) / tiles;
+      part.rows = table.input.data() + first * job.rows_step + begin;
+      part.c_offset = table.output.data() + begin;
+      kernels[end - begin](part);
+    }
   }
 }
 

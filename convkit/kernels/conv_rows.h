@@ -58,7 +58,8 @@ std::array<InputAxis, kAxes> input_axes(const std::array<AxisLattice, kAxes>& ax
                                         const Extents& size);
 
 /// Runs `job` on all rows of `table` in tiles of nearly equal height: a last tile of one row would
-/// run at a fraction of the speed. `kernels` is the column of TileKernels for the job's vectors.
+/// run at a fraction of the speed. Long sums are taken in parts, all tiles after each other, with
+/// the same bits. `kernels` is the column of TileKernels for the job's vectors.
 void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t max_rows,
                TileJob job);
 
