@@ -18,6 +18,10 @@ namespace {
 
 // Tasks that keep 16 threads busy with some left to balance, where the work allows it.
 constexpr int64_t kWantedTasks = 48;
+// So few must share out evenly among two or four threads.
+constexpr int64_t kFewTasks = 16;
+// Multiply-adds beside which the start of a task, a third of a microsecond, does not count.
+constexpr int64_t kTaskWork = int64_t{1} << 20;
 // Rows of a brick: enough to read each weight often from the cache it was brought to, few enough
 // that their input stays in the second-level cache.
 constexpr int64_t kFewestRows = 112;
@@ -58,8 +62,9 @@ class Correlation {
       : g_(g), sides_(sides), axes_(std::move(axes)), kernels_(tile_kernels()) {
     depth_ = sides_.in_channels / g.groups;
     columns_ = sides_.out_channels / g.groups;
-    plan_blocks();
+    plan_blocks(kMaxTileVectors);
     plan_input();
+    plan_chunks();
   }
 
   int64_t packed_floats() const { return g_.groups * group_packed_; }
@@ -95,9 +100,10 @@ class Correlation {
   const float* group_weights(const float* w, int64_t group) const {
     return w + group * g_.group_out() * g_.group_in() * g_.kernel[0] * g_.kernel[1] * g_.kernel[2];
   }
-  void plan_blocks();
+  void plan_blocks(int most_vectors);
   void plan_input();
   bool all_outputs_finite(const std::vector<int64_t>& rows, const TileJob& job) const;
+  void plan_chunks();
   int64_t offset_count() const {
     int64_t count = 1;
     for (const AxisLattice& axis : axes_) count *= static_cast<int64_t>(axis.offsets.size());
@@ -120,12 +126,14 @@ class Correlation {
   int64_t chunks_ = 1;
 };
 
-void Correlation::plan_blocks() {
+void Correlation::plan_blocks(int most_vectors) {
+  blocks_.clear();
+  group_packed_ = 0;
   const int64_t width = axes_[2].fold * columns_;
   const int64_t k_rows = offset_count() * depth_;
   for (int64_t first = 0; first < width; first += blocks_.back().count) {
     const int64_t left = width - first;
-    const int vectors = left > kernels_.lanes ? 2 : 1;
+    const int vectors = left > kernels_.lanes ? most_vectors : 1;
     const int64_t count = std::min(left, vectors * kernels_.lanes);
     blocks_.push_back({first, count, vectors, group_packed_});
     group_packed_ += k_rows * vectors * kernels_.lanes;
@@ -159,17 +167,27 @@ void Correlation::plan_input() {
     input_.set_brick_size(cut_.size());
     if (input_.scratch_floats() <= kScratchLimit || wanted <= 2 * kMaxTileRows) break;
   }
-  const auto blocks = static_cast<int64_t>(blocks_.size());
+  joins_taps_ = consecutive && input_.dense();
+  if (input_.row_stride(2) % kRowCollision == 0) most_rows_ = kMostCollidingRows;
+}
+
+void Correlation::plan_chunks() {
   const int64_t bricks = std::max<int64_t>(1, cut_.bricks());
+  const std::array<int64_t, 4>& size = cut_.size();
+  const int64_t brick_rows = size[0] * size[1] * size[2] * size[3];
+  // Five tasks would keep two threads busy for the time of six; blocks half as wide make ten.
+  const int64_t units = bricks * g_.groups * static_cast<int64_t>(blocks_.size());
+  if (units < kFewTasks && units % 4 != 0 && brick_rows >= 2 * kMaxTileRows) plan_blocks(1);
+  const auto blocks = static_cast<int64_t>(blocks_.size());
   // A brick's copy must be worth it: each part of the columns repeats it.
   const int64_t work_per_input = std::max<int64_t>(1, offset_count() * 2 * kernels_.lanes);
-  const int64_t fewest = input_.copies() ? std::max<int64_t>(1, 256 / work_per_input) : 1;
+  int64_t fewest = input_.copies() ? std::max<int64_t>(1, 256 / work_per_input) : 1;
+  // So must be the task.
+  const int64_t block_work = std::max<int64_t>(1, brick_rows * group_packed_ / blocks);
+  fewest = std::max(fewest, std::min(kTaskWork / block_work, ceil_div(blocks, 8)));
   chunks_ = std::clamp<int64_t>(ceil_div(kWantedTasks, bricks * g_.groups), 1,
                                 std::max<int64_t>(1, blocks / fewest));
   chunks_ = ceil_div(blocks, ceil_div(blocks, chunks_));
-
-  joins_taps_ = consecutive && input_.dense();
-  if (input_.row_stride(2) % kRowCollision == 0) most_rows_ = kMostCollidingRows;
 }
 
 ConvWork Correlation::work() const {

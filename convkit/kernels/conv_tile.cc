@@ -124,42 +124,57 @@ void RunTile(const TileJob& job) {
 // enough that what is written meanwhile stays in the first-level cache.
 constexpr int64_t kTransposeDepth = 128;
 
+#if HWY_TARGET != HWY_SCALAR
+// Four floats of rows j, and of j + 4 where vectors hold two blocks.
+#if HWY_MAX_BYTES >= 32
+constexpr int kTransposeColumns = 8;
+using Quads = hn::FixedTag<float, 8>;
+HWY_INLINE hn::Vec<Quads> LoadQuads(const float* from, int64_t from_step) {
+  const hn::FixedTag<float, 4> d4;
+  return hn::Combine(Quads(), hn::LoadU(d4, from + 4 * from_step), hn::LoadU(d4, from));
+}
+#else
+constexpr int kTransposeColumns = 4;
+using Quads = hn::FixedTag<float, 4>;
+HWY_INLINE hn::Vec<Quads> LoadQuads(const float* from, int64_t) { return hn::LoadU(Quads(), from); }
+#endif
+#endif
+
 void Transpose(const float* from, int64_t from_step, int64_t columns, int64_t depth, float* to,
                int64_t to_step) {
   for (int64_t start = 0; start < depth; start += kTransposeDepth) {
     const int64_t end = std::min(depth, start + kTransposeDepth);
     int64_t j = 0;
 #if HWY_TARGET != HWY_SCALAR
-    const hn::FixedTag<float, 4> d4;
-    const hn::Repartition<double, decltype(d4)> d2;
-    for (; j + 4 <= columns; j += 4) {
+    const Quads d;
+    const hn::Repartition<double, Quads> pairs;
+    for (; j + kTransposeColumns <= columns; j += kTransposeColumns) {
       const float* const row0 = from + j * from_step;
       const float* const row1 = row0 + from_step;
       const float* const row2 = row1 + from_step;
       const float* const row3 = row2 + from_step;
       int64_t k = start;
       for (; k + 4 <= end; k += 4) {
-        const auto r0 = hn::LoadU(d4, row0 + k);
-        const auto r1 = hn::LoadU(d4, row1 + k);
-        const auto r2 = hn::LoadU(d4, row2 + k);
-        const auto r3 = hn::LoadU(d4, row3 + k);
-        const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d4, r0, r1));
-        const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d4, r2, r3));
-        const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d4, r0, r1));
-        const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d4, r2, r3));
+        const auto r0 = LoadQuads(row0 + k, from_step);
+        const auto r1 = LoadQuads(row1 + k, from_step);
+        const auto r2 = LoadQuads(row2 + k, from_step);
+        const auto r3 = LoadQuads(row3 + k, from_step);
+        const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, r0, r1));
+        const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, r2, r3));
+        const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, r0, r1));
+        const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, r2, r3));
         float* const out = to + k * to_step + j;
-        hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, low01, low23)), d4, out);
-        hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, low01, low23)), d4, out + to_step);
-        hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, high01, high23)), d4, out + 2 * to_step);
-        hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, high01, high23)), d4, out + 3 * to_step);
+        const auto store = [&](auto value, int64_t i) HWY_ATTR {
+          hn::StoreU(hn::BitCast(d, value), d, out + i * to_step);
+        };
+        store(hn::InterleaveLower(pairs, low01, low23), 0);
+        store(hn::InterleaveUpper(pairs, low01, low23), 1);
+        store(hn::InterleaveLower(pairs, high01, high23), 2);
+        store(hn::InterleaveUpper(pairs, high01, high23), 3);
       }
-      for (; k < end; ++k) {
-        float* const out = to + k * to_step + j;
-        out[0] = row0[k];
-        out[1] = row1[k];
-        out[2] = row2[k];
-        out[3] = row3[k];
-      }
+      for (; k < end; ++k)
+        for (int64_t r = 0; r < kTransposeColumns; ++r)
+          to[k * to_step + j + r] = row0[r * from_step + k];
     }
 #endif
     for (; j < columns; ++j)
