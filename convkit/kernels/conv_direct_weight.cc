@@ -16,6 +16,8 @@ namespace convkit::kernels {
 namespace {
 
 constexpr int64_t kWantedTasks = 32;
+// Multiply-adds beside which the start of a task does not count.
+constexpr int64_t kTaskWork = int64_t{1} << 20;
 // Positions of a brick: dw is read and written once per brick, while a panel of two vectors for
 // each position stays in the second-level cache.
 constexpr int64_t kBrickPositions = 384;
@@ -24,8 +26,6 @@ constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 constexpr int64_t kSlicePositions = 784;
 constexpr int64_t kMostSlices = 32;
 constexpr int64_t kPartialLimit = int64_t{1} << 22;  // floats, over all slices
-// Below this share of positions that a tap sees, the others are left out instead of taken as zeros.
-constexpr double kFewSeen = 0.9;
 // Cycles, measured: what a tile costs beyond its multiply-adds, to pack a position of a panel, and
 // to turn an element of dw.
 constexpr double kTileCost = 1.0;
@@ -75,50 +75,20 @@ class WeightGradient : public ConvProgram {
     const int64_t plane = (brick.first[0] + n) * g_.out[0] + brick.first[1] + d;
     return (plane * g_.out[1] + brick.first[2] + h) * g_.out[2] + brick.first[3];
   }
-  void list_segments(const Brick& brick, int64_t width, std::vector<TileSegment>& segments) const;
+  std::vector<TileSegment> input_segments(const Brick& brick, int64_t width) const;
   void pack_outputs(const float* dy, const Brick& brick, const Block& block, float* panel) const;
-  // Positions of a line that a tap sees: floats from the brick's base to their input, the first in
-  // the tensor and in the brick, and how many.
+  // Positions of a line that a tap sees: floats from the brick's base to their input, the first of
+  // them in the tensor, and how many, the same for all lines.
   struct Line {
     int64_t x;
     int64_t position;
-    int64_t place;
     int64_t count;
   };
-  struct Panel {
-    float* data;
-    int64_t rows;
-    bool dense;
-  };
-  // Where a tap sees few of a brick's positions: dy of these, side by side. Blocks of one tap share
-  // them.
-  class DenseRows {
-   public:
-    explicit DenseRows(const RowTable& rows) : table(rows) {}
-    void forget() { gathered_ = false; }
-    void gather(const Extents& tap, const std::vector<Line>& lines, const float* dy, int64_t step) {
-      if (gathered_ && tap == tap_) return;
-      const std::size_t width = table.input.size();
-      dy_.clear();
-      for (const Line& line : lines)
-        for (int64_t i = 0; i < line.count; ++i) {
-          const float* const from = dy + (line.position + i) * step;
-          dy_.insert(dy_.end(), from, from + width);
-        }
-      for (std::size_t r = 0; r < width; ++r) table.input[r] = dy_.data() + r;
-      tap_ = tap;
-      gathered_ = true;
-    }
-    RowTable table;
-
-   private:
-    bool gathered_ = false;
-    Extents tap_ = {};
-    std::vector<float> dy_;
-  };
   std::vector<Line> seen_lines(const Brick& brick, const Block& block) const;
+  std::vector<TileSegment> slope_segments(const Brick& brick, const std::vector<Line>& lines,
+                                          int64_t width) const;
   void pack_taps(const float* x, const std::vector<Line>& lines, const Block& block,
-                 const Panel& panel) const;
+                 float* panel) const;
 
   ConvGeometry g_;
   const TileKernels& kernels_;
@@ -246,41 +216,63 @@ void WeightGradient::plan_tasks() {
   writes_dw_ = slices_ == 1 && row_side_ == RowSide::outputs;
   const auto blocks = static_cast<int64_t>(blocks_.size());
   const auto rows = static_cast<int64_t>(row_offset_.size());
-  const int64_t wanted = ceil_div(kWantedTasks, slices_ * g_.groups);
+  const int64_t work = total / slices_ * g_.group_out() * k_;
+  const int64_t wanted =
+      std::min(ceil_div(kWantedTasks, slices_ * g_.groups), std::max<int64_t>(8, work / kTaskWork));
   block_chunks_ = std::min(wanted, blocks);
   block_chunks_ = ceil_div(blocks, ceil_div(blocks, block_chunks_));
   row_chunks_ =
       std::clamp<int64_t>(ceil_div(wanted, block_chunks_), 1, ceil_div(rows, 4 * kMaxTileRows));
+  // Nine tasks would keep two threads busy for the time of ten.
+  if (slices_ * g_.groups * block_chunks_ * row_chunks_ % 2 == 1 && rows >= 8 * kMaxTileRows)
+    ++row_chunks_;
   sum_chunks_ = ceil_div(row_side_ == RowSide::taps ? k_ : g_.group_out(), 64);
 }
 
-// Runs of positions that lie at equal steps on the row side; the panel has all positions in order.
-void WeightGradient::list_segments(const Brick& brick, int64_t width,
-                                   std::vector<TileSegment>& segments) const {
-  segments.clear();
+// Runs of positions that lie at equal steps in the input; the panel has all positions in order.
+std::vector<TileSegment> WeightGradient::input_segments(const Brick& brick, int64_t width) const {
   const std::array<int64_t, 4>& n = brick.count;
   int64_t run = n[3];
   bool joined = n[3] == g_.out[2];
   for (int axis = 2; axis >= 0; --axis) {
-    if (row_side_ == RowSide::taps && axis > 0)
-      joined = joined && input_.row_stride(axis - 1) == run * input_.row_stride(2);
-    if (row_side_ == RowSide::taps && axis == 0)
-      joined = joined && input_.batch_stride() == run * input_.row_stride(2);
-    if (!joined) break;
+    const int64_t stride = axis > 0 ? input_.row_stride(axis - 1) : input_.batch_stride();
+    if (!joined || stride != run * input_.row_stride(2)) break;
     run *= n[axis];
     joined = axis == 0 || n[axis] == g_.out[axis - 1];
   }
+  std::vector<TileSegment> segments;
   int64_t place = 0;
   for (int64_t b = 0; b < n[0]; ++b)
     for (int64_t d = 0; d < n[1]; ++d)
-      for (int64_t h = 0; h < n[2]; ++h, place += n[3]) {
-        if (place % run != 0) continue;
-        const int64_t a =
-            row_side_ == RowSide::taps
-                ? b * input_.batch_stride() + d * input_.row_stride(0) + h * input_.row_stride(1)
-                : (position(brick, b, d, h) - position(brick, 0, 0, 0)) * g_.out_channels;
-        segments.push_back({a, place * width});
-      }
+      for (int64_t h = 0; h < n[2]; ++h, place += n[3])
+        if (place % run == 0)
+          segments.push_back(
+              {b * input_.batch_stride() + d * input_.row_stride(0) + h * input_.row_stride(1),
+               place * width});
+  return segments;
+}
+
+// The same for the slopes, of the lines alone that a tap sees; lines that touch make one run where
+// all runs stay equally long.
+std::vector<TileSegment> WeightGradient::slope_segments(const Brick& brick,
+                                                        const std::vector<Line>& lines,
+                                                        int64_t width) const {
+  const std::size_t count = lines.size();
+  const auto touches = [&](std::size_t i) {
+    return lines[i].position == lines[i - 1].position + lines[i - 1].count;
+  };
+  std::size_t run = 1;
+  while (run < count && touches(run)) ++run;
+  bool equal = count % run == 0;
+  for (std::size_t i = run; i < count && equal; ++i) equal = touches(i) == (i % run != 0);
+  if (!equal) run = 1;
+  std::vector<TileSegment> segments;
+  const int64_t start = position(brick, 0, 0, 0);
+  int64_t place = 0;
+  for (std::size_t i = 0; i < count; place += lines[i].count, ++i)
+    if (i % run == 0)
+      segments.push_back({(lines[i].position - start) * g_.out_channels, place * width});
+  return segments;
 }
 
 void WeightGradient::pack_outputs(const float* dy, const Brick& brick, const Block& block,
@@ -313,35 +305,25 @@ std::vector<WeightGradient::Line> WeightGradient::seen_lines(const Brick& brick,
   while (begin < end && !seen(2, begin)) ++begin;
   while (begin < end && !seen(2, end - 1)) --end;
   std::vector<Line> lines;
-  int64_t place = 0;
   for (int64_t b = 0; b < brick.count[0]; ++b)
     for (int64_t d = 0; d < brick.count[1]; ++d)
-      for (int64_t h = 0; h < brick.count[2]; ++h, place += brick.count[3])
+      for (int64_t h = 0; h < brick.count[2]; ++h)
         if (begin < end && seen(0, d) && seen(1, h))
           lines.push_back({.x = first + b * input_.batch_stride() + d * input_.row_stride(0) +
                                 h * input_.row_stride(1) + begin * input_.row_stride(2),
                            .position = position(brick, b, d, h) + begin,
-                           .place = place + begin,
                            .count = end - begin});
   return lines;
 }
 
-// A panel of the positions that a tap sees, `x` being the brick's base; zeros between them unless
-// `dense`.
+// A panel of the positions that a tap sees, `x` being the brick's base.
 void WeightGradient::pack_taps(const float* x, const std::vector<Line>& lines, const Block& block,
-                               const Panel& panel) const {
+                               float* panel) const {
   const int64_t width = block.vectors * kernels_.lanes;
-  int64_t filled = 0;
   for (const Line& line : lines) {
-    if (!panel.dense) {
-      std::fill(panel.data + filled * width, panel.data + line.place * width, 0.0f);
-      filled = line.place;
-    }
-    kernels_.pack_rows(x + line.x, input_.row_stride(2), line.count, block.count,
-                       panel.data + filled * width, width);
-    filled += line.count;
+    kernels_.pack_rows(x + line.x, input_.row_stride(2), line.count, block.count, panel, width);
+    panel += line.count * width;
   }
-  if (!panel.dense) std::fill(panel.data + filled * width, panel.data + panel.rows * width, 0.0f);
 }
 
 void WeightGradient::run_task(int64_t task, const float* x, const float* dy, float* partial,
@@ -357,64 +339,58 @@ void WeightGradient::run_task(int64_t task, const float* x, const float* dy, flo
   float* const c =
       writes_dw_ ? dw + group * partial_size_ : partial + (group * slices_ + slice) * partial_size_;
   const std::array<int64_t, 4>& size = cut_.size();
-  Buffer<float> scratch(static_cast<std::size_t>(input_.scratch_floats()));
+  Buffer<float> scratch;
+  if (input_.copies()) scratch = Buffer<float>(static_cast<std::size_t>(input_.scratch_floats()));
   Buffer<float> panel(static_cast<std::size_t>(size[0] * size[1] * size[2] * size[3] *
                                                kMaxTileVectors * kernels_.lanes));
-  std::vector<TileSegment> segments;
   RowTable table;
   table.input.resize(static_cast<std::size_t>(row_end - row_begin));
   table.output.assign(c_offset_.begin() + row_begin, c_offset_.begin() + row_end);
-  DenseRows dense_rows(table);
+  const float* first_base = nullptr;  // of the first brick's rows
   const int64_t first_brick = cut_.bricks() * slice / slices_;
   const int64_t end_brick = cut_.bricks() * (slice + 1) / slices_;
   for (int64_t index = first_brick; index < end_brick; ++index) {
     const Brick brick = cut_.brick(index);
-    dense_rows.forget();
     const float* const in =
         input_.base(x, brick, {group * g_.group_in(), g_.group_in()}, scratch.data());
     const float* const slopes = dy + group * g_.group_out();
     const float* const row_base =
         row_side_ == RowSide::taps ? in : slopes + position(brick, 0, 0, 0) * g_.out_channels;
-    for (int64_t r = row_begin; r < row_end; ++r)
-      table.input[static_cast<std::size_t>(r - row_begin)] =
-          row_base + row_offset_[static_cast<std::size_t>(r)];
+    if (first_base == nullptr) {
+      first_base = row_base;
+      for (int64_t r = row_begin; r < row_end; ++r)
+        table.input[static_cast<std::size_t>(r - row_begin)] =
+            row_base + row_offset_[static_cast<std::size_t>(r)];
+    }
     for (int64_t b = blocks * block_chunk / block_chunks_;
          b < blocks * (block_chunk + 1) / block_chunks_; ++b) {
       const Block& block = blocks_[static_cast<std::size_t>(b)];
       const int64_t width = block.vectors * kernels_.lanes;
-      list_segments(brick, width, segments);
-      const RowTable* job_rows = &table;
       TileJob job;
-      job.segments = segments.data();
-      job.segment_count = static_cast<int64_t>(segments.size());
-      job.depth = brick.rows() / job.segment_count;
+      std::vector<TileSegment> segments;
+      int64_t positions = brick.rows();
       if (row_side_ == RowSide::taps) {
+        segments = input_segments(brick, width);
         pack_outputs(slopes, brick, block, panel.data());
         job.a_step = input_.row_stride(2);
         job.columns = width;
       } else {
         const std::vector<Line> lines = seen_lines(brick, block);
-        int64_t seen = 0;
-        for (const Line& line : lines) seen += line.count;
-        const bool dense = static_cast<double>(seen) < kFewSeen * static_cast<double>(brick.rows());
-        pack_taps(in, lines, block, {panel.data(), brick.rows(), dense});
+        segments = slope_segments(brick, lines, width);
+        positions = lines.empty() ? 0 : static_cast<int64_t>(lines.size()) * lines.front().count;
+        pack_taps(in, lines, block, panel.data());
         job.a_step = g_.out_channels;
         job.columns = block.count;
-        if (dense) {
-          dense_rows.gather(block.tap, lines, slopes + row_begin, g_.out_channels);
-          job_rows = &dense_rows.table;
-          segments.assign(1, {0, 0});
-          job.segments = segments.data();
-          job.segment_count = 1;
-          job.depth = seen;
-          job.a_step = row_end - row_begin;
-        }
       }
+      job.segments = segments.data();
+      job.segment_count = static_cast<int64_t>(segments.size());
+      job.depth = segments.empty() ? 0 : positions / job.segment_count;
+      job.a_start = row_base - first_base;
       job.b = panel.data();
       job.b_step = width;
       job.c = c + block.first;
       job.accumulate = index > first_brick;
-      run_tiles(*job_rows, kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
+      run_tiles(table, kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
     }
   }
 }
@@ -440,8 +416,7 @@ ConvWork WeightGradient::work() const {
             input_.inside(axis, axes_[axis].start + o * axes_[axis].step + k * g_.dilation[axis]);
     seen *= static_cast<double>(inside) / static_cast<double>(g_.out[axis] * g_.kernel[axis]);
   }
-  work.products =
-      groups * positions * rows * static_cast<double>(vectors) * (seen < kFewSeen ? seen : 1.0);
+  work.products = groups * positions * rows * static_cast<double>(vectors) * seen;
   work.calls = groups * tiles * static_cast<double>(cut_.bricks());
   work.transforms = groups * positions * static_cast<double>(vectors * row_chunks_);
   if (input_.copies())
