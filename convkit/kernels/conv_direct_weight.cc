@@ -15,7 +15,7 @@
 namespace convkit::kernels {
 namespace {
 
-constexpr int64_t kWantedTasks = 32;
+constexpr int64_t kWantedTasks = 16;
 // Multiply-adds beside which the start of a task does not count.
 constexpr int64_t kTaskWork = int64_t{1} << 20;
 // Positions of a brick: dw is read and written once per brick, while a panel of two vectors for
@@ -31,6 +31,8 @@ constexpr int64_t kPartialLimit = int64_t{1} << 22;  // floats, over all slices
 constexpr double kTileCost = 1.0;
 constexpr double kPackCost = 5.0;
 constexpr double kTurnCost = 1.5;
+// And to copy a number of the input to where the padding has zeros; each task does so.
+constexpr double kCopyCost = 0.24;
 
 // Which side of the product goes down the rows of a tile. Rows are single numbers; columns come in
 // vectors, packed into panels. Columns of taps leave dw as it is stored, columns of outputs leave
@@ -168,15 +170,23 @@ void WeightGradient::plan_sides() {
   const std::vector<Block> taps = tap_blocks(joined);
   const std::vector<Block> outputs = output_blocks();
   const double turn = kTurnCost * static_cast<double>(k_ * g_.group_out()) / slice;
-  row_side_ =
-      cost(k_, outputs) + turn < cost(g_.group_out(), taps) ? RowSide::taps : RowSide::outputs;
+  bool padded = false;
+  for (int axis = 0; axis < kAxes; ++axis)
+    padded = padded || g_.pad_lo[axis] > 0 || g_.pad_hi[axis] > 0;
+  const int64_t slices = std::clamp<int64_t>(positions / kSlicePositions, 1, kMostSlices);
+  const int64_t copies_of_input = ceil_div(kWantedTasks, slices * g_.groups);
+  const double copy =
+      padded ? kCopyCost * static_cast<double>(g_.group_in() * copies_of_input) : 0.0;
+  row_side_ = cost(k_, outputs) + turn + copy < cost(g_.group_out(), taps) + (joined ? copy : 0.0)
+                  ? RowSide::taps
+                  : RowSide::outputs;
   blocks_ = row_side_ == RowSide::taps ? outputs : taps;
-  const bool copy = row_side_ == RowSide::taps || joined;
+  const bool copies = row_side_ == RowSide::taps || joined;
   const bool apart = joined && g_.groups > 1;
   input_ = BrickInput(axes_, g_.in_channels, g_.group_in(),
-                      apart  ? BrickInput::Copy::always
-                      : copy ? BrickInput::Copy::for_edges
-                             : BrickInput::Copy::never);
+                      apart    ? BrickInput::Copy::always
+                      : copies ? BrickInput::Copy::for_edges
+                               : BrickInput::Copy::never);
 }
 
 void WeightGradient::plan_cut() {

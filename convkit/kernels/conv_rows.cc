@@ -244,6 +244,10 @@ void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t m
       const int64_t end = total * (tile + 1) / tiles;
       part.rows = table.input.data() + first * job.rows_step + begin;
       part.c_offset = table.output.data() + begin;
+      if (part.accumulate)
+        for (int64_t r = end; r < total * (tile + 2) / tiles && tile + 1 < tiles; ++r)
+          for (int64_t j = 0; j < part.columns; j += 16)
+            __builtin_prefetch(part.c + table.output[static_cast<std::size_t>(r)] + j, 1);
       kernels[end - begin](part);
     }
   }
