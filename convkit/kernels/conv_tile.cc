@@ -54,10 +54,14 @@ HWY_INLINE void ApplyEpilogue(const TileJob& job, Vector (&acc)[kRows][kVectors]
 // alone, GCC puts them into vector registers, where fetching them waits behind the multiply-adds.
 // Reading these from memory each time costs a load that has time.
 #if HWY_ARCH_X86
-constexpr int kRowsInRegisters = 9;
+constexpr int kRowsInRegisters = 8;
 #else
 constexpr int kRowsInRegisters = kMaxTileRows;
 #endif
+
+// The last row is fetched so many steps ahead: where steps are pixels, as in backward-weight, each
+// tile comes to a new cache line there at every step, which the hardware does not foresee.
+constexpr int64_t kStepsAhead = 16;
 
 template <int kRows, int kVectors>
 void RunTile(const TileJob& job) {
@@ -92,7 +96,9 @@ void RunTile(const TileJob& job) {
     int64_t place = job.a_start + job.segments[s].a;
     const float* HWY_RESTRICT b = job.b + job.segments[s].b;
     const float* const volatile* const more_rows = rows;
+    const float* const ahead = rows[kRows - 1] + kStepsAhead * a_step;
     for (int64_t k = 0; k < job.depth; ++k) {
+      __builtin_prefetch(ahead + place);
       Vector column[kVectors];
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) column[v] = hn::LoadU(d, b + v * lanes);
       CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
