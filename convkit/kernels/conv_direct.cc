@@ -177,7 +177,10 @@ void Correlation::plan_chunks() {
   const int64_t brick_rows = size[0] * size[1] * size[2] * size[3];
   // Five tasks would keep two threads busy for the time of six; blocks half as wide make ten.
   const int64_t units = bricks * g_.groups * static_cast<int64_t>(blocks_.size());
-  if (units < kFewTasks && units % 4 != 0 && brick_rows >= 2 * kMaxTileRows) plan_blocks(1);
+  // (Where one vector asks for more rows than two, reading them is what limits its tiles.)
+  if (units < kFewTasks && units % 4 != 0 && brick_rows >= 2 * kMaxTileRows &&
+      kernels_.max_rows[2] >= kernels_.max_rows[1])
+    plan_blocks(1);
   const auto blocks = static_cast<int64_t>(blocks_.size());
   // A brick's copy must be worth it: each part of the columns repeats it.
   const int64_t work_per_input = std::max<int64_t>(1, offset_count() * 2 * kernels_.lanes);

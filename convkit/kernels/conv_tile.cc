@@ -53,7 +53,7 @@ HWY_INLINE void ApplyEpilogue(const TileJob& job, Vector (&acc)[kRows][kVectors]
 // The row pointers that the compiler may keep in registers. x86 has no room for the others; left
 // alone, GCC puts them into vector registers, where fetching them waits behind the multiply-adds.
 // Reading these from memory each time costs a load that has time.
-#if HWY_ARCH_X86
+#if HWY_TARGET == HWY_AVX3
 constexpr int kRowsInRegisters = 8;
 #else
 constexpr int kRowsInRegisters = kMaxTileRows;
@@ -61,7 +61,7 @@ constexpr int kRowsInRegisters = kMaxTileRows;
 
 // The last row is fetched so many steps ahead: where steps are pixels, as in backward-weight, each
 // tile comes to a new cache line there at every step, which the hardware does not foresee.
-constexpr int64_t kStepsAhead = 16;
+[[maybe_unused]] constexpr int64_t kStepsAhead = 16;
 
 template <int kRows, int kVectors>
 void RunTile(const TileJob& job) {
@@ -96,9 +96,11 @@ void RunTile(const TileJob& job) {
     int64_t place = job.a_start + job.segments[s].a;
     const float* HWY_RESTRICT b = job.b + job.segments[s].b;
     const float* const volatile* const more_rows = rows;
-    const float* const ahead = rows[kRows - 1] + kStepsAhead * a_step;
+    [[maybe_unused]] const float* const ahead = rows[kRows - 1] + kStepsAhead * a_step;
     for (int64_t k = 0; k < job.depth; ++k) {
+#if HWY_TARGET == HWY_AVX3  // shorter tiles have no slot for it
       __builtin_prefetch(ahead + place);
+#endif
       Vector column[kVectors];
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) column[v] = hn::LoadU(d, b + v * lanes);
       CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
