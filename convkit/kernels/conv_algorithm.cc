@@ -7,6 +7,7 @@
 #include "convkit/kernels/conv_fft.h"
 #include "convkit/kernels/conv_grouped.h"
 #include "convkit/kernels/conv_reference.h"
+#include "convkit/kernels/conv_scatter.h"
 #include "convkit/kernels/conv_winograd.h"
 
 namespace convkit::kernels {
@@ -52,6 +53,11 @@ constexpr ConvAlgorithm kAlgorithms[] = {
      .error_growth = 8.0,
      .why_not = fft_why_not,
      .prepare = prepare_fft},
+    {.name = "scatter",
+     .exact = true,
+     .error_growth = 1.0,
+     .why_not = scatter_why_not,
+     .prepare = prepare_scatter},
     {.name = "direct",
      .exact = true,
      .error_growth = 1.0,

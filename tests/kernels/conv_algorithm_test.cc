@@ -145,7 +145,7 @@ TEST(ConvAlgorithms, AreFoundByName) {
 
 TEST(ConvAlgorithms, AnUnknownNameIsRefusedWithTheNamesThereAre) {
   EXPECT_ERROR(conv_algorithm("winograd99"), ValueError, "'winograd99'",
-               "depthwise, grouped, winograd4, winograd2, fft, direct, reference");
+               "depthwise, grouped, winograd4, winograd2, fft, scatter, direct, reference");
 }
 
 TEST(ConvAlgorithms, SayInWordsWhyTheyDoNotApply) {
