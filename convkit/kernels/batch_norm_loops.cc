@@ -106,11 +106,7 @@ void statistics(const Rows& rows, int64_t block, const T* x, T* scratch, double*
   }
 }
 
-// As the functions of elementwise.h have it: NaN passes, forward and backward.
-template <class D, class V>
-HWY_INLINE V relu_of(D d, V v) {
-  return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
-}
+// NaN passes backward, too.
 template <class D, class V>
 HWY_INLINE V where_open(D d, V v, V dy) {
   return hn::IfThenZeroElse(hn::Le(v, hn::Zero(d)), dy);

@@ -65,6 +65,12 @@ bool has_short_rows(int64_t width) {
   return static_cast<std::size_t>(width) * sizeof(T) <= 512;
 }
 
+/// max(v, 0) as the functions of elementwise.h have it: NaN passes.
+template <class D, class V>
+HWY_INLINE V relu_of(D d, V v) {
+  return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
+}
+
 }  // namespace convkit::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

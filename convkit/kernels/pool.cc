@@ -116,8 +116,23 @@ void max_pool_forward(const PoolGeometry& g, const T* x, T* y, const PoolTaps& t
 template <class T>
 void max_pool_backward(const PoolGeometry& g, const T* dy, const PoolTaps& taps, T* dx) {
   const PoolLoops<T> loops = pool_loops<T>();
-  for_parts(g, g.in_positions(), backward_work(g),
-            [&](const PoolPart& part) { loops.max_backward(g, part, dy, taps, dx); });
+  for_parts(g, g.in_positions(), backward_work(g), [&](const PoolPart& part) {
+    loops.max_backward(g, part, dy, taps, dx + part.begin * g.channels);
+  });
+}
+
+template <class T>
+void max_pool_backward(const PoolGeometry& g, const PoolRange& range, const T* dy,
+                       const PoolTaps& taps, T* dx) {
+  pool_loops<T>().max_backward(g, {range.begin, range.end, 0, g.channels}, dy, taps, dx);
+}
+
+template <class T>
+void normalized_max_pool_forward(const PoolGeometry& g, const NormalizedChannels<T>& k, const T* x,
+                                 T* y, const PoolTaps& taps) {
+  const PoolLoops<T> loops = pool_loops<T>();
+  for_parts(g, g.out_positions(), 1 + g.most_taps(),
+            [&](const PoolPart& part) { loops.max_forward_normalized(g, part, k, x, y, taps); });
 }
 
 template <class T>
@@ -130,14 +145,19 @@ void avg_pool_forward(const PoolGeometry& g, const T* x, T* y) {
 template <class T>
 void avg_pool_backward(const PoolGeometry& g, const T* dy, T* dx) {
   const PoolLoops<T> loops = pool_loops<T>();
-  for_parts(g, g.in_positions(), backward_work(g),
-            [&](const PoolPart& part) { loops.avg_backward(g, part, dy, dx); });
+  for_parts(g, g.in_positions(), backward_work(g), [&](const PoolPart& part) {
+    loops.avg_backward(g, part, dy, dx + part.begin * g.channels);
+  });
 }
 
-#define CONVKIT_INSTANTIATE_POOL(T)                                                    \
-  template void max_pool_forward(const PoolGeometry&, const T*, T*, const PoolTaps&);  \
-  template void max_pool_backward(const PoolGeometry&, const T*, const PoolTaps&, T*); \
-  template void avg_pool_forward(const PoolGeometry&, const T*, T*);                   \
+#define CONVKIT_INSTANTIATE_POOL(T)                                                            \
+  template void max_pool_forward(const PoolGeometry&, const T*, T*, const PoolTaps&);          \
+  template void max_pool_backward(const PoolGeometry&, const T*, const PoolTaps&, T*);         \
+  template void max_pool_backward(const PoolGeometry&, const PoolRange&, const T*,             \
+                                  const PoolTaps&, T*);                                        \
+  template void normalized_max_pool_forward(const PoolGeometry&, const NormalizedChannels<T>&, \
+                                            const T*, T*, const PoolTaps&);                    \
+  template void avg_pool_forward(const PoolGeometry&, const T*, T*);                           \
   template void avg_pool_backward(const PoolGeometry&, const T*, T*);
 CONVKIT_INSTANTIATE_POOL(float)
 CONVKIT_INSTANTIATE_POOL(double)

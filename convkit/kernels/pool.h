@@ -67,6 +67,8 @@ struct PoolGeometry {
 
   int64_t in_positions() const { return batch * axes[0].in * axes[1].in * axes[2].in; }
   int64_t out_positions() const { return batch * axes[0].out() * axes[1].out() * axes[2].out(); }
+  /// No two windows hold the same position, and each holds neighbours.
+  bool is_apart() const { return axes[0].apart && axes[1].apart && axes[2].apart; }
   /// The most taps any window has.
   int64_t most_taps() const;
 };
@@ -89,6 +91,31 @@ void max_pool_forward(const PoolGeometry& geometry, const T* x, T* y, const Pool
 template <class T>
 void max_pool_backward(const PoolGeometry& geometry, const T* dy, const PoolTaps& taps, T* dx);
 
+/// The same of the input positions [begin, end) alone, counted over batch and axes, on the calling
+/// thread: for who goes on with a block while the cache holds it. dx starts with position `begin`.
+struct PoolRange {
+  int64_t begin;
+  int64_t end;
+};
+template <class T>
+void max_pool_backward(const PoolGeometry& geometry, const PoolRange& range, const T* dy,
+                       const PoolTaps& taps, T* dx);
+
+/// What makes n(x) = max((x − center)·gain + shift, 0) of each channel, `channels` values each:
+/// batch norm and ReLU.
+template <class T>
+struct NormalizedChannels {
+  const T* center;
+  const T* gain;
+  const T* shift;
+};
+/// y = the max pool of n(x), which is never stored. Windows whose maximum is 0 keep no winner: the
+/// ReLU was shut, so max_pool_backward leaves them out and gives the gradient before the ReLU. Taps
+/// are narrow up to most_taps() = 255, or wide up to 2³¹ − 1.
+template <class T>
+void normalized_max_pool_forward(const PoolGeometry& geometry, const NormalizedChannels<T>& k,
+                                 const T* x, T* y, const PoolTaps& taps);
+
 /// y = the sum of each window / its divisor.
 template <class T>
 void avg_pool_forward(const PoolGeometry& geometry, const T* x, T* y);
@@ -96,12 +123,16 @@ void avg_pool_forward(const PoolGeometry& geometry, const T* x, T* y);
 template <class T>
 void avg_pool_backward(const PoolGeometry& geometry, const T* dy, T* dx);
 
-#define CONVKIT_DECLARE_POOL(T)                                                         \
-  extern template CONVKIT_API void max_pool_forward(const PoolGeometry&, const T*, T*,  \
-                                                    const PoolTaps&);                   \
-  extern template CONVKIT_API void max_pool_backward(const PoolGeometry&, const T*,     \
-                                                     const PoolTaps&, T*);              \
-  extern template CONVKIT_API void avg_pool_forward(const PoolGeometry&, const T*, T*); \
+#define CONVKIT_DECLARE_POOL(T)                                                             \
+  extern template CONVKIT_API void max_pool_forward(const PoolGeometry&, const T*, T*,      \
+                                                    const PoolTaps&);                       \
+  extern template CONVKIT_API void max_pool_backward(const PoolGeometry&, const T*,         \
+                                                     const PoolTaps&, T*);                  \
+  extern template CONVKIT_API void max_pool_backward(const PoolGeometry&, const PoolRange&, \
+                                                     const T*, const PoolTaps&, T*);        \
+  extern template CONVKIT_API void normalized_max_pool_forward(                             \
+      const PoolGeometry&, const NormalizedChannels<T>&, const T*, T*, const PoolTaps&);    \
+  extern template CONVKIT_API void avg_pool_forward(const PoolGeometry&, const T*, T*);     \
   extern template CONVKIT_API void avg_pool_backward(const PoolGeometry&, const T*, T*);
 CONVKIT_DECLARE_POOL(float)
 CONVKIT_DECLARE_POOL(double)

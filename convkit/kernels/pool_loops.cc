@@ -15,6 +15,7 @@
 #include "hwy/highway.h"
 
 #include "convkit/kernels/columns-inl.h"
+#include "convkit/kernels/pool_windows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace convkit::kernels::HWY_NAMESPACE {
@@ -26,15 +27,6 @@ struct Taps {
   Extents distance;
   int64_t first;  // offset of the first tap in x
 };
-
-Extents in_extents(const PoolGeometry& g) { return {g.axes[0].in, g.axes[1].in, g.axes[2].in}; }
-Extents out_extents(const PoolGeometry& g) {
-  return {g.axes[0].out(), g.axes[1].out(), g.axes[2].out()};
-}
-
-const PoolWindow& window_of(const PoolGeometry& g, std::size_t axis, int64_t at) {
-  return g.axes[axis].windows[static_cast<std::size_t>(at)];
-}
 
 Taps taps_of(const PoolGeometry& g, const PoolPosition& p) {
   Taps taps{};
@@ -51,34 +43,40 @@ Taps taps_of(const PoolGeometry& g, const PoolPosition& p) {
   return taps;
 }
 
-// Winning taps are counted in vectors of T's width, and kept as bytes or 32-bit integers. Doubles,
-// which serve gradient checks, take the long way.
-template <class D, class V, class Tap>
-HWY_INLINE void store_taps([[maybe_unused]] D d, V taps, Tap* to) {
-  if constexpr (sizeof(hn::TFromD<D>) == 8) {
-    HWY_ALIGN int64_t each[hn::MaxLanes(D())];
-    hn::Store(taps, hn::RebindToSigned<D>(), each);
-    for (std::size_t i = 0; i < hn::Lanes(d); ++i) to[i] = static_cast<Tap>(each[i]);
-  } else if constexpr (sizeof(Tap) == 4) {
-    hn::StoreU(taps, hn::Rebind<Tap, D>(), to);
-  } else {
-    hn::StoreU(hn::DemoteTo(hn::Rebind<Tap, D>(), taps), hn::Rebind<Tap, D>(), to);
-  }
-}
-template <class D, class Tap>
-HWY_INLINE hn::VFromD<hn::RebindToSigned<D>> load_taps([[maybe_unused]] D d, const Tap* from) {
-  if constexpr (sizeof(hn::TFromD<D>) == 8) {
-    HWY_ALIGN int64_t each[hn::MaxLanes(D())];
-    for (std::size_t i = 0; i < hn::Lanes(d); ++i) each[i] = from[i];
-    return hn::Load(hn::RebindToSigned<D>(), each);
-  } else if constexpr (sizeof(Tap) == 4) {
-    return hn::LoadU(hn::Rebind<Tap, D>(), from);
-  } else {
-    return hn::PromoteTo(hn::RebindToSigned<D>(), hn::LoadU(hn::Rebind<Tap, D>(), from));
-  }
-}
-
 struct NoTap {};
+
+// What a max pool compares: the elements as they are, or what batch norm and ReLU make of them.
+template <class T>
+struct AsTheyAre {
+  static constexpr bool kRectifies = false;
+  template <class D>
+  struct Column {
+    HWY_INLINE hn::VFromD<D> operator()(D d, const T* element) const {
+      return hn::LoadU(d, element);
+    }
+  };
+  template <class D>
+  HWY_INLINE Column<D> at(D /*d*/, int64_t /*channel*/) const {
+    return {};
+  }
+};
+template <class T>
+struct Normalized {
+  static constexpr bool kRectifies = true;
+  template <class D>
+  struct Column {
+    hn::VFromD<D> center, gain, shift;
+    HWY_INLINE hn::VFromD<D> operator()(D d, const T* element) const {
+      return relu_of(d, hn::MulAdd(hn::Sub(hn::LoadU(d, element), center), gain, shift));
+    }
+  };
+  template <class D>
+  HWY_INLINE Column<D> at(D d, int64_t channel) const {
+    return {hn::LoadU(d, k.center + channel), hn::LoadU(d, k.gain + channel),
+            hn::LoadU(d, k.shift + channel)};
+  }
+  NormalizedChannels<T> k;
+};
 
 // The maxima so far of a vector of channels, and the taps that hold them.
 template <class Tap, class D>
@@ -102,20 +100,37 @@ HWY_INLINE void for_taps(const Taps& taps, const T* from, F&& visit) {
   }
 }
 
+// Keeps what a window came to. A maximum of 0 came through a ReLU that was shut: then no tap
+// learns.
+template <class Reader, class Tap, class D>
+HWY_INLINE void store_max(D d, hn::VFromD<D> best, hn::VFromD<hn::RebindToSigned<D>> winner,
+                          hn::TFromD<D>* y, Tap* kept) {
+  hn::StoreU(best, d, y);
+  if constexpr (!std::is_same_v<Tap, NoTap>) {
+    const hn::RebindToSigned<D> di;
+    if constexpr (Reader::kRectifies) {
+      const auto shut = hn::RebindMask(di, hn::Le(best, hn::Zero(d)));
+      winner = hn::IfThenElse(shut, hn::Set(di, std::numeric_limits<Tap>::max()), winner);
+    }
+    store_taps(d, winner, kept);
+  }
+}
+
 // The maxima of the channels [channel, channel + lanes) over one window, in PyTorch's words for
 // NaN.
-template <class T, class Tap, class D>
-void max_of_window(D d, const Taps& taps, const T* from, T* y, Tap* kept) {
+template <class Reader, class T, class Tap, class D>
+void max_of_window(D d, const Reader& reader, int64_t channel, const Taps& taps, const T* from,
+                   T* y, Tap* kept) {
   const hn::RebindToSigned<D> di;
+  const auto read = reader.at(d, channel);
   auto best = hn::Set(d, -std::numeric_limits<T>::infinity());
   auto winner = hn::Zero(di);
   auto tap = hn::Zero(di);
   for_taps(taps, from, [&](const T* element) HWY_ATTR {
-    take<Tap>(d, hn::LoadU(d, element), tap, best, winner);
+    take<Tap>(d, read(d, element), tap, best, winner);
     if constexpr (!std::is_same_v<Tap, NoTap>) tap = hn::Add(tap, hn::Set(di, 1));
   });
-  hn::StoreU(best, d, y);
-  if constexpr (!std::is_same_v<Tap, NoTap>) store_taps(d, winner, kept);
+  store_max<Reader>(d, best, winner, y, kept);
 }
 
 // How far the taps of a window lie from its first one. Neighbours mostly have the same distances.
@@ -143,8 +158,9 @@ class Distances {
 
 // Comparing with NaN takes as many instructions again. So the values are also added up: where the
 // sum is no number (which ∞ − ∞ can bring about, too), the window is done again with care.
-template <class T, class Tap>
-void max_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y, Tap* kept) {
+template <class Reader, class T, class Tap>
+void max_forward(const PoolGeometry& g, const PoolPart& part, const Reader& reader, const T* x,
+                 T* y, Tap* kept) {
   PoolPosition position(part.begin, out_extents(g));
   Distances distances(g);
   const int64_t width = part.channel_end - part.channel_begin;
@@ -157,8 +173,8 @@ void max_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y, 
     const int64_t at = number * g.channels + part.channel_begin;
     const auto with_care = [&](auto d, int vectors, int64_t c) HWY_ATTR {
       for (int i = 0; i < vectors; ++i, c += static_cast<int64_t>(hn::Lanes(d)))
-        max_of_window<T>(d, taps, from + c, y + at + c,
-                         std::is_same_v<Tap, NoTap> ? kept : kept + at + c);
+        max_of_window(d, reader, part.channel_begin + c, taps, from + c, y + at + c,
+                      std::is_same_v<Tap, NoTap> ? kept : kept + at + c);
     };
     if (count == 0) {
       for_columns<T>(0, width, [&](auto d, int64_t c) HWY_ATTR { with_care(d, 1, c); });
@@ -166,13 +182,16 @@ void max_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y, 
     }
     for_strips<T>(width, [&](auto d, auto vectors, int64_t c) HWY_ATTR {
       constexpr int kVectors = decltype(vectors)::value;
-      const hn::RebindToSigned<decltype(d)> di;
+      using D = decltype(d);
+      const hn::RebindToSigned<D> di;
       const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-      hn::VFromD<decltype(d)> best[kVectors];
+      typename Reader::template Column<D> read[kVectors];
+      hn::VFromD<D> best[kVectors];
       hn::VFromD<decltype(di)> winner[kVectors];
-      hn::VFromD<decltype(d)> sum[kVectors];
+      hn::VFromD<D> sum[kVectors];
       for (int i = 0; i < kVectors; ++i) {
-        best[i] = hn::LoadU(d, from + c + i * lanes);
+        read[i] = reader.at(d, part.channel_begin + c + i * lanes);
+        best[i] = read[i](d, from + c + i * lanes);
         winner[i] = hn::Zero(di);
         sum[i] = best[i];
       }
@@ -180,7 +199,7 @@ void max_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y, 
         const T* const element = from + far[t] + c;
         const auto tap = hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(t));
         for (int i = 0; i < kVectors; ++i) {
-          const auto value = hn::LoadU(d, element + i * lanes);
+          const auto value = read[i](d, element + i * lanes);
           const auto wins = hn::Gt(value, best[i]);
           best[i] = hn::IfThenElse(wins, value, best[i]);
           if constexpr (!std::is_same_v<Tap, NoTap>)
@@ -193,8 +212,8 @@ void max_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y, 
       if (!hn::AllFalse(d, hn::IsNaN(total))) return with_care(d, kVectors, c);
       for (int i = 0; i < kVectors; ++i) {
         const int64_t to = at + c + i * lanes;
-        hn::StoreU(best[i], d, y + to);
-        if constexpr (!std::is_same_v<Tap, NoTap>) store_taps(d, winner[i], kept + to);
+        store_max<Reader>(d, best[i], winner[i], y + to,
+                          std::is_same_v<Tap, NoTap> ? kept : kept + to);
       }
     });
   }
@@ -263,41 +282,6 @@ void avg_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y) 
   }
 }
 
-// A row of outputs whose windows hold the input row at hand.
-struct SourceRow {
-  int64_t line;  // number of its first position
-  int64_t tap;   // of the input row within the windows, in rows
-  double share;  // 1 / divisor of the two outer axes
-};
-
-// The number of the tap that input `i` is in a window on this axis, or −1.
-HWY_INLINE int64_t tap_at(const PoolAxis& axis, const PoolWindow& window, int64_t i) {
-  const int64_t distance = i - window.begin;
-  if (axis.step == 1) return distance;  // `reach` holds no others then
-  if (distance < 0 || distance % axis.step != 0) return -1;
-  const int64_t tap = distance / axis.step;
-  return tap < window.count ? tap : -1;
-}
-
-void find_rows(const PoolGeometry& g, const PoolPosition& p, std::vector<SourceRow>& found) {
-  found.clear();
-  const PoolReach planes = g.axes[0].reach[static_cast<std::size_t>(p.at[0])];
-  const PoolReach rows = g.axes[1].reach[static_cast<std::size_t>(p.at[1])];
-  for (int64_t d = planes.first; d <= planes.last; ++d) {
-    const PoolWindow& plane = window_of(g, 0, d);
-    const int64_t plane_tap = tap_at(g.axes[0], plane, p.at[0]);
-    if (plane_tap < 0) continue;
-    for (int64_t h = rows.first; h <= rows.last; ++h) {
-      const PoolWindow& row = window_of(g, 1, h);
-      const int64_t row_tap = tap_at(g.axes[1], row, p.at[1]);
-      if (row_tap < 0) continue;
-      const int64_t line =
-          ((p.image * g.axes[0].out() + d) * g.axes[1].out() + h) * g.axes[2].out();
-      found.push_back({line, plane_tap * row.count + row_tap, plane.share * row.share});
-    }
-  }
-}
-
 // A window that holds the input position at hand.
 struct Source {
   int64_t element;  // offset of its output
@@ -334,7 +318,7 @@ HWY_INLINE void gather(const PoolGeometry& g, const PoolPart& part, T* dx, const
     find_sources(g, rows, position.at[2], sources);
     const Source* const begin = sources.data();
     const Source* const end = begin + sources.size();
-    T* const to = dx + number * g.channels + part.channel_begin;
+    T* const to = dx + (number - part.begin) * g.channels + part.channel_begin;
     for_strips<T>(width, [=, &add](auto d, auto vectors, int64_t c) HWY_ATTR {
       constexpr int kVectors = decltype(vectors)::value;
       const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -372,31 +356,16 @@ struct AddShare {
   }
 };
 
-// Where windows are apart, an input position has one source at most, and its neighbours in the
-// window the same one: gradient and winners are read once for all of them.
+// Gradient and winners are read once for all positions of a window.
 template <class T, class Tap>
 void max_backward_apart(const PoolGeometry& g, const PoolPart& part, const T* dy, const Tap* kept,
                         T* dx) {
-  PoolPosition position(part.begin, in_extents(g));
-  std::vector<SourceRow> rows;
   const int64_t width = part.channel_end - part.channel_begin;
-  int64_t run = 1;
-  for (int64_t number = part.begin; number < part.end; number += run) {
-    const int64_t column = position.at[2];
-    if (number == part.begin || column == 0) find_rows(g, position, rows);
-    const PoolReach reach = g.axes[2].reach[static_cast<std::size_t>(column)];
-    T* const to = dx + number * g.channels + part.channel_begin;
-    if (rows.empty() || reach.last < reach.first) {
-      run = 1;
-      std::fill_n(to, width, T{0});
-      position.advance();
-      continue;
-    }
-    const PoolWindow& window = window_of(g, 2, reach.first);
-    run = std::min(window.begin + window.count - column, part.end - number);
-    const int64_t at = (rows[0].line + reach.first) * g.channels + part.channel_begin;
-    const int64_t first = rows[0].tap * window.count + column - window.begin;
-    for_strips<T>(width, [&](auto d, auto vectors, int64_t c) HWY_ATTR {
+  for_window_runs(g, part.begin, part.end, [&](const WindowRun& run) HWY_ATTR {
+    T* const to = dx + (run.begin - part.begin) * g.channels + part.channel_begin;
+    if (run.source < 0) return static_cast<void>(std::fill_n(to, width, T{0}));
+    const int64_t at = run.source + part.channel_begin;
+    for_strips<T>(width, [=, &g](auto d, auto vectors, int64_t c) HWY_ATTR {
       constexpr int kVectors = decltype(vectors)::value;
       const hn::RebindToSigned<decltype(d)> di;
       const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -406,23 +375,21 @@ void max_backward_apart(const PoolGeometry& g, const PoolPart& part, const T* dy
         gradient[i] = hn::LoadU(d, dy + at + c + i * lanes);
         winner[i] = load_taps(d, kept + at + c + i * lanes);
       }
-      for (int64_t t = 0; t < run; ++t) {
-        const auto tap = hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(first + t));
+      for (int64_t t = 0; t < run.count; ++t) {
+        const auto tap = hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(run.tap + t));
         for (int i = 0; i < kVectors; ++i) {
           const auto won = hn::RebindMask(d, hn::Eq(winner[i], tap));
           hn::StoreU(hn::IfThenElseZero(won, gradient[i]), d, to + t * g.channels + c + i * lanes);
         }
       }
     });
-    for (int64_t t = 0; t < run; ++t) position.advance();
-  }
+  });
 }
 
 template <class T, class Tap>
 void max_backward(const PoolGeometry& g, const PoolPart& part, const T* dy, const Tap* kept,
                   T* dx) {
-  if (g.axes[0].apart && g.axes[1].apart && g.axes[2].apart)
-    return max_backward_apart(g, part, dy, kept, dx);
+  if (g.is_apart()) return max_backward_apart(g, part, dy, kept, dx);
   gather(g, part, dx, AddWon<T, Tap>{dy, kept});
 }
 
@@ -431,12 +398,25 @@ void avg_backward(const PoolGeometry& g, const PoolPart& part, const T* dy, T* d
   gather(g, part, dx, AddShare<T>{dy});
 }
 
+template <class Reader, class T>
+void max_forward_as(const PoolGeometry& g, const PoolPart& part, const Reader& reader, const T* x,
+                    T* y, const PoolTaps& taps) {
+  if (taps.narrow != nullptr) return max_forward(g, part, reader, x, y, taps.narrow);
+  if (taps.wide != nullptr) return max_forward(g, part, reader, x, y, taps.wide);
+  max_forward(g, part, reader, x, y, static_cast<NoTap*>(nullptr));
+}
+
 template <class T>
 void max_forward_any(const PoolGeometry& g, const PoolPart& part, const T* x, T* y,
                      const PoolTaps& taps) {
-  if (taps.narrow != nullptr) return max_forward<T>(g, part, x, y, taps.narrow);
-  if (taps.wide != nullptr) return max_forward<T>(g, part, x, y, taps.wide);
-  max_forward<T, NoTap>(g, part, x, y, nullptr);
+  max_forward_as(g, part, AsTheyAre<T>(), x, y, taps);
+}
+
+template <class T>
+void max_forward_normalized(const PoolGeometry& g, const PoolPart& part,
+                            const NormalizedChannels<T>& k, const T* x, T* y,
+                            const PoolTaps& taps) {
+  max_forward_as(g, part, Normalized<T>{k}, x, y, taps);
 }
 
 template <class T>
@@ -448,7 +428,8 @@ void max_backward_any(const PoolGeometry& g, const PoolPart& part, const T* dy,
 
 template <class T>
 PoolLoops<T> loops_of() {
-  return {&max_forward_any<T>, &max_backward_any<T>, &avg_forward<T>, &avg_backward<T>};
+  return {&max_forward_any<T>, &max_forward_normalized<T>, &max_backward_any<T>, &avg_forward<T>,
+          &avg_backward<T>};
 }
 
 PoolLoops<float> loops() { return loops_of<float>(); }

@@ -20,6 +20,10 @@ template <class T>
 struct PoolLoops {
   void (*max_forward)(const PoolGeometry& g, const PoolPart& part, const T* x, T* y,
                       const PoolTaps& taps);
+  void (*max_forward_normalized)(const PoolGeometry& g, const PoolPart& part,
+                                 const NormalizedChannels<T>& k, const T* x, T* y,
+                                 const PoolTaps& taps);
+  /// Backward, dx starts with the position part.begin.
   void (*max_backward)(const PoolGeometry& g, const PoolPart& part, const T* dy,
                        const PoolTaps& taps, T* dx);
   void (*avg_forward)(const PoolGeometry& g, const PoolPart& part, const T* x, T* y);

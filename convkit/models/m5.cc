@@ -29,10 +29,10 @@ M5::M5(const M5Options& options)
       fc({.in_features = 256, .out_features = options.num_classes}) {}
 
 Tensor M5::operator()(const Tensor& x) {
-  Tensor y = pool(bn1.then_relu(conv1(x), relu));
-  y = pool(bn2.then_relu(conv2(y), relu));
-  y = pool(bn3.then_relu(conv3(y), relu));
-  y = pool(bn4.then_relu(conv4(y), relu));
+  Tensor y = bn1.then_relu_pool(conv1(x), relu, pool);
+  y = bn2.then_relu_pool(conv2(y), relu, pool);
+  y = bn3.then_relu_pool(conv3(y), relu, pool);
+  y = bn4.then_relu_pool(conv4(y), relu, pool);
   return fc(ops::flatten(avgpool(y), 1));
 }
 

@@ -46,7 +46,8 @@ ResNet<Rank> resnet(const ResNetOptions& options, const std::array<int64_t, 4>& 
 
 template <int Rank>
 Tensor ResNet<Rank>::operator()(const Tensor& x) {
-  const Tensor features = layer4(layer3(layer2(layer1(maxpool(bn1.then_relu(conv1(x), relu))))));
+  const Tensor stem = bn1.then_relu_pool(conv1(x), relu, maxpool);
+  const Tensor features = layer4(layer3(layer2(layer1(stem))));
   return fc(ops::flatten(avgpool(features), 1));
 }
 

@@ -35,8 +35,10 @@ void BatchNorm<Rank>::reset_running_stats() {
   num_batches_tracked.fill(0.0);
 }
 
+// Checks x, calls operation(parameters), and counts the batch.
 template <int Rank>
-Tensor BatchNorm<Rank>::normalized(const Tensor& x, const Tensor& residual, bool with_relu) {
+template <class Operation>
+Tensor BatchNorm<Rank>::run(const Tensor& x, const Operation& operation) {
   const Scope scope(path);
   CONVKIT_CHECK(x.defined(), ValueError, "BatchNorm", Rank,
                 "d: the input is undefined (never assigned)");
@@ -50,26 +52,42 @@ Tensor BatchNorm<Rank>::normalized(const Tensor& x, const Tensor& residual, bool
   double momentum = options.momentum.value_or(0.0);
   if (tracks && !options.momentum)
     momentum = 1.0 / static_cast<double>(num_batches_tracked.template data<int64_t>()[0] + 1);
-  const ops::BatchNormParams params{
-      .training = training || !running_mean.defined(), .momentum = momentum, .eps = options.eps};
-  Tensor y =
-      with_relu ? ops::batch_norm_relu(x, residual, running_mean, running_var, weight, bias, params)
-                : ops::batch_norm(x, running_mean, running_var, weight, bias, params);
+  Tensor y = operation(ops::BatchNormParams{
+      .training = training || !running_mean.defined(), .momentum = momentum, .eps = options.eps});
   if (tracks) ++num_batches_tracked.template mutable_data<int64_t>()[0];
   return y;
 }
 
 template <int Rank>
 Tensor BatchNorm<Rank>::operator()(const Tensor& x) {
-  return normalized(x, Tensor(), false);
+  return run(x, [&](const ops::BatchNormParams& params) {
+    return ops::batch_norm(x, running_mean, running_var, weight, bias, params);
+  });
 }
 
 template <int Rank>
 Tensor BatchNorm<Rank>::then_relu(const Tensor& x, const ReLU& relu, const Tensor& residual) {
-  if (!autograd::tracing()) return normalized(x, residual, true);
+  if (!autograd::tracing())
+    return run(x, [&](const ops::BatchNormParams& params) {
+      return ops::batch_norm_relu(x, residual, running_mean, running_var, weight, bias, params);
+    });
   Tensor y = (*this)(x);
   if (residual.defined()) ops::add_(y, residual);
   return relu(y);
+}
+
+template <int Rank>
+Tensor BatchNorm<Rank>::then_relu_pool(const Tensor& x, const ReLU& relu,
+                                       const MaxPool<Rank>& pool) {
+  if (autograd::tracing() || !x.defined() || x.dim() != Rank + 2) return pool(then_relu(x, relu));
+  {
+    const Scope scope(pool.path);  // what the pool refuses is the pool's error
+    static_cast<void>(ops::max_pool_shape(x, pool.options));
+  }
+  return run(x, [&](const ops::BatchNormParams& params) {
+    return ops::batch_norm_relu_max_pool<Rank>(x, running_mean, running_var, weight, bias,
+                                               {.norm = params, .pool = pool.options});
+  });
 }
 
 template <int Rank>

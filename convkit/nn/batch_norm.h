@@ -5,6 +5,7 @@
 
 #include "convkit/nn/activation.h"
 #include "convkit/nn/module.h"
+#include "convkit/nn/pool.h"
 
 namespace convkit::nn {
 
@@ -41,6 +42,8 @@ struct CONVKIT_API BatchNorm : Layer {
   /// watches the layers (see ops::batch_norm_relu), with the bits of the separate layers, which run
   /// while a tracer listens.
   Tensor then_relu(const Tensor& x, const ReLU& relu, const Tensor& residual = Tensor());
+  /// pool(relu((*this)(x))) likewise; see ops::batch_norm_relu_max_pool.
+  Tensor then_relu_pool(const Tensor& x, const ReLU& relu, const MaxPool<Rank>& pool);
   /// Running mean 0, variance 1, no batch seen.
   void reset_running_stats();
   void visit(auto&& v) {
@@ -62,7 +65,8 @@ struct CONVKIT_API BatchNorm : Layer {
   Buffer num_batches_tracked;
 
  private:
-  Tensor normalized(const Tensor& x, const Tensor& residual, bool with_relu);
+  template <class Operation>
+  Tensor run(const Tensor& x, const Operation& operation);
 };
 using BatchNorm1d = BatchNorm<1>;
 using BatchNorm2d = BatchNorm<2>;

@@ -17,6 +17,10 @@ struct ConvNormAct {
   explicit ConvNormAct(const ConvOptions<Rank>& options)
       : conv(options), norm(options.out_channels) {}
   Tensor operator()(const Tensor& x) { return norm.then_relu(conv(x), act); }
+  /// pool((*this)(x)) in fewer passes over memory: see BatchNorm::then_relu_pool.
+  Tensor then_pool(const Tensor& x, const MaxPool<Rank>& pool) {
+    return norm.then_relu_pool(conv(x), act, pool);
+  }
   void visit(auto&& v) {
     v("conv", conv);
     v("norm", norm);

@@ -1,17 +1,34 @@
 #include "convkit/nn/sequential.h"
 
-#include "convkit/nn/activation.h"
-#include "convkit/nn/batch_norm.h"
+#include <algorithm>
+
+#include "convkit/nn/conv_norm_act.h"
 
 namespace convkit::nn {
 namespace {
 
-// y = relu(norm(x)) in one pass if `norm` is a batch norm over Rank axes.
+using Children = std::vector<std::pair<std::string, AnyModule>>;
+
+template <class Module>
+Module* get(Children& children, std::size_t i) {
+  return i < children.size() ? children[i].second.get<Module>() : nullptr;
+}
+
+// Runs the children from `i` on that make one operation over Rank axes, and returns their number.
 template <int Rank>
-bool norm_then_relu(AnyModule& norm, const ReLU& relu, const Tensor& x, Tensor& y) {
-  auto* const batch_norm = norm.get<BatchNorm<Rank>>();
-  if (batch_norm != nullptr) y = batch_norm->then_relu(x, relu);
-  return batch_norm != nullptr;
+std::size_t run_as_one(Children& children, std::size_t i, Tensor& y) {
+  if (auto* const norm = get<BatchNorm<Rank>>(children, i)) {
+    const auto* const relu = get<ReLU>(children, i + 1);
+    if (relu == nullptr) return 0;
+    const auto* const pool = get<MaxPool<Rank>>(children, i + 2);
+    y = pool == nullptr ? norm->then_relu(y, *relu) : norm->then_relu_pool(y, *relu, *pool);
+    return pool == nullptr ? 2 : 3;
+  }
+  auto* const brick = get<ConvNormAct<Rank>>(children, i);
+  const auto* const pool = get<MaxPool<Rank>>(children, i + 1);
+  if (brick == nullptr || pool == nullptr) return 0;
+  y = brick->then_pool(y, *pool);
+  return 2;
 }
 
 }  // namespace
@@ -32,17 +49,12 @@ Sequential& Sequential::add(std::string name, AnyModule module) {
 
 Tensor Sequential::operator()(const Tensor& x) {
   Tensor y = x;
-  for (std::size_t i = 0; i < children_.size(); ++i) {
-    AnyModule& child = children_[i].second;
-    const ReLU* const relu =
-        i + 1 < children_.size() ? children_[i + 1].second.get<ReLU>() : nullptr;
-    const bool is_pair = relu != nullptr && (norm_then_relu<1>(child, *relu, y, y) ||
-                                             norm_then_relu<2>(child, *relu, y, y) ||
-                                             norm_then_relu<3>(child, *relu, y, y));
-    if (is_pair)
-      ++i;
-    else
-      y = child(y);
+  for (std::size_t i = 0; i < children_.size();) {
+    std::size_t done = run_as_one<1>(children_, i, y);
+    if (done == 0) done = run_as_one<2>(children_, i, y);
+    if (done == 0) done = run_as_one<3>(children_, i, y);
+    if (done == 0) y = children_[i].second(y);
+    i += std::max<std::size_t>(done, 1);
   }
   return y;
 }

@@ -11,7 +11,8 @@ namespace convkit::nn {
 /// Modules (or callables Tensor → Tensor) one after the other, as torch.nn.Sequential:
 ///   nn::Sequential net{nn::Conv2d({...}), nn::ReLU(), nn::Flatten(), nn::Linear({...})};
 /// (with braces: in parentheses, C++ may read a list of default-made layers as a function).
-/// A batch norm with a ReLU behind it is computed in one pass (see BatchNorm::then_relu).
+/// A batch norm with a ReLU behind it, and a max pool behind that, run as one operation (see
+/// BatchNorm::then_relu, then_relu_pool).
 /// Children are named "0", "1", …, or as given to add().
 class CONVKIT_API Sequential {
  public:

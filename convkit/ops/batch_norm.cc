@@ -6,7 +6,9 @@
 
 #include "convkit/autograd/record.h"
 #include "convkit/kernels/batch_norm.h"
+#include "convkit/kernels/batch_norm_pool.h"
 #include "convkit/ops/dispatch.h"
+#include "convkit/ops/pool_windows.h"
 #include "convkit/tensor/layout.h"
 
 namespace convkit::ops {
@@ -18,6 +20,12 @@ using kernels::BatchNormGeometry;
 // Tensors as batch_norm_relu takes them.
 struct Operands {
   Tensor x, residual, running_mean, running_var, weight, bias;
+};
+
+// What stands behind the normalisation.
+struct Rest {
+  bool relu = false;
+  std::shared_ptr<const kernels::PoolGeometry> pool = nullptr;  // behind a ReLU only
 };
 
 // What the backward needs of the statistics, one value per channel.
@@ -121,7 +129,36 @@ struct Kept {
   autograd::Saved x, weight;
   Tensor bias;        // a copy: who changes the bias afterwards need not know that it is read again
   autograd::Saved y;  // with a residual, the ReLU's output; without one, x tells its sign
+  std::shared_ptr<const kernels::PoolGeometry> pool;
+  Tensor taps;  // with a pool: its winners, which tell whether the ReLU was open, too
 };
+
+// The gradients of x, weight and bias through a pool.
+template <class T>
+autograd::Gradients pool_backward_as(const Kept& kept, const Tensor& dy, autograd::Needs needs) {
+  const Tensor& x = kept.x.get();
+  const kernels::PoolGeometry& g = *kept.pool;
+  const auto affine = affine_of<T>(kept.statistics, kept.weight.get(), kept.bias);
+  const kernels::PoolTaps taps = taps_in(kept.taps);
+  autograd::Gradients grads(5);
+  std::vector<double> sum(kept.statistics.mean.size(), 0.0);
+  std::vector<double> product(kept.statistics.mean.size(), 0.0);
+  const kernels::BatchNormSums sums{sum.data(), product.data()};
+  if (x.numel() > 0 && (needs[1] || needs[2] || (needs[0] && kept.training)))
+    kernels::batch_norm_pool_gradient_sums(g, affine, x.data<T>(), dy.data<T>(), taps, sums);
+  if (needs[0]) {
+    grads[0] = empty_like(x);
+    T* const dx = grads[0].mutable_data<T>();
+    if (x.numel() > 0 && kept.training) {
+      kernels::batch_norm_pool_backward(g, affine, x.data<T>(), dy.data<T>(), taps, sums, dx);
+    } else if (x.numel() > 0) {
+      kernels::batch_norm_pool_backward_constant(g, affine, dy.data<T>(), taps, dx);
+    }
+  }
+  if (needs[1]) grads[1] = as_tensor<T>(product, x.dtype());
+  if (needs[2]) grads[2] = as_tensor<T>(sum, x.dtype());
+  return grads;
+}
 
 template <class T>
 autograd::Gradients backward_as(const Kept& kept, const Tensor& dy, autograd::Needs needs) {
@@ -163,7 +200,8 @@ autograd::Gradients backward_as(const Kept& kept, const Tensor& dy, autograd::Ne
 }
 
 template <class T>
-Tensor forward_as(const char* op, const Operands& o, bool relu, const BatchNormParams& params) {
+Tensor forward_as(const autograd::Op& op, const Operands& o, const Rest& rest,
+                  const BatchNormParams& params) {
   const BatchNormGeometry g = geometry_of(o.x);
   const auto kept = std::make_shared<Kept>(g.channels);
   Statistics& statistics = kept->statistics;
@@ -172,31 +210,38 @@ Tensor forward_as(const char* op, const Operands& o, bool relu, const BatchNormP
   } else {
     running_statistics<T>(o.running_mean, o.running_var, params.eps, statistics);
   }
-  Tensor y = empty_like(o.x);
+  std::vector<Tensor> inputs = {o.x, o.weight, o.bias, o.running_mean, o.running_var};
+  const bool has_residual_input = rest.relu && !rest.pool;
+  if (has_residual_input) inputs.push_back(o.residual);
+  const bool records = autograd::will_record(inputs);
+  Tensor y = empty(rest.pool ? pooled_shape(o.x, *rest.pool) : o.x.shape(), o.x.dtype());
   BatchNormAffine<T> affine = affine_of<T>(statistics, o.weight, o.bias);
-  affine.relu = relu;
-  if (g.rows > 0 && o.residual.defined()) {
+  affine.relu = rest.relu;
+  if (rest.pool && records) kept->taps = empty_taps(y.shape(), rest.pool->most_taps() + 1);
+  if (g.rows > 0 && rest.pool) {
+    kernels::batch_norm_pool_forward(*rest.pool, affine, o.x.data<T>(), y.mutable_data<T>(),
+                                     taps_in(kept->taps));
+  } else if (g.rows > 0 && o.residual.defined()) {
     kernels::batch_norm_add_relu_forward(g, affine, o.x.data<T>(), o.residual.data<T>(),
                                          y.mutable_data<T>());
   } else if (g.rows > 0) {
     kernels::batch_norm_forward(g, affine, o.x.data<T>(), y.mutable_data<T>());
   }
-  std::vector<Tensor> inputs = {o.x, o.weight, o.bias, o.running_mean, o.running_var};
-  if (relu) inputs.push_back(o.residual);
-  if (autograd::will_record(inputs)) {
+  if (records) {
     kept->training = params.training;
-    kept->relu = relu;
+    kept->relu = rest.relu;
+    kept->pool = rest.pool;
     kept->x = autograd::Saved(o.x);
     kept->weight = autograd::Saved(o.weight);
-    if (relu && o.bias.defined()) kept->bias = o.bias.clone();
+    if (rest.relu && o.bias.defined()) kept->bias = o.bias.clone();
     if (o.residual.defined()) kept->y = autograd::Saved(y);
   }
-  return autograd::record({op, params}, inputs, y,
-                          [kept, relu](const Tensor& dy, autograd::Needs needs) {
-                            autograd::Gradients grads = backward_as<T>(*kept, dy, needs);
-                            if (!relu) grads.resize(5);
-                            return grads;
-                          });
+  return autograd::record(op, inputs, y, [kept](const Tensor& dy, autograd::Needs needs) {
+    if (kept->pool) return pool_backward_as<T>(*kept, dy, needs);
+    autograd::Gradients grads = backward_as<T>(*kept, dy, needs);
+    if (!kept->relu) grads.resize(5);
+    return grads;
+  });
 }
 
 void check(const char* op, const Operands& o, const BatchNormParams& params) {
@@ -219,8 +264,9 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
                   const Tensor& weight, const Tensor& bias, const BatchNormParams& params) {
   const Operands o{x, Tensor(), running_mean, running_var, weight, bias};
   check("batch_norm", o, params);
-  return with_float_type(x,
-                         [&]<class T>() { return forward_as<T>("batch_norm", o, false, params); });
+  return with_float_type(x, [&]<class T>() {
+    return forward_as<T>({"batch_norm", params}, o, {}, params);
+  });
 }
 
 Tensor batch_norm_relu(const Tensor& x, const Tensor& residual, const Tensor& running_mean,
@@ -228,8 +274,35 @@ Tensor batch_norm_relu(const Tensor& x, const Tensor& residual, const Tensor& ru
                        const BatchNormParams& params) {
   const Operands o{x, residual, running_mean, running_var, weight, bias};
   check("batch_norm_relu", o, params);
-  return with_float_type(
-      x, [&]<class T>() { return forward_as<T>("batch_norm_relu", o, true, params); });
+  return with_float_type(x, [&]<class T>() {
+    return forward_as<T>({"batch_norm_relu", params}, o, {.relu = true}, params);
+  });
 }
+
+template <int Rank>
+Tensor batch_norm_relu_max_pool(const Tensor& x, const Tensor& running_mean,
+                                const Tensor& running_var, const Tensor& weight, const Tensor& bias,
+                                const BatchNormPoolParams<Rank>& params) {
+  constexpr const char* kName = "batch_norm_relu_max_pool";
+  const Operands o{x, Tensor(), running_mean, running_var, weight, bias};
+  check(kName, o, params.norm);
+  CONVKIT_CHECK(x.dim() == Rank + 2, ShapeError, kName, ": the input is ", x.shape(), " with ",
+                x.dim(), " axes; it must have a batch, channels and ", Rank, " spatial axes");
+  validate(params.pool);
+  check_pool_input(kName, x, Rank);
+  const Rest rest{true, std::make_shared<const kernels::PoolGeometry>(
+                            max_pool_geometry(kName, x, with_stride(params.pool)))};
+  return with_float_type(x, [&]<class T>() {
+    return forward_as<T>({kName, params}, o, rest, params.norm);
+  });
+}
+
+#define CONVKIT_INSTANTIATE_BATCH_NORM_POOL(Rank)                                       \
+  template Tensor batch_norm_relu_max_pool(const Tensor&, const Tensor&, const Tensor&, \
+                                           const Tensor&, const Tensor&,                \
+                                           const BatchNormPoolParams<Rank>&);
+CONVKIT_INSTANTIATE_BATCH_NORM_POOL(1)
+CONVKIT_INSTANTIATE_BATCH_NORM_POOL(2)
+CONVKIT_INSTANTIATE_BATCH_NORM_POOL(3)
 
 }  // namespace convkit::ops

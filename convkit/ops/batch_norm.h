@@ -1,5 +1,6 @@
 #pragma once
 
+#include "convkit/ops/pool.h"
 #include "convkit/tensor/tensor.h"
 
 namespace convkit::ops {
@@ -41,5 +42,22 @@ CONVKIT_API Tensor batch_norm_relu(const Tensor& x, const Tensor& residual,
                                    const Tensor& running_mean, const Tensor& running_var,
                                    const Tensor& weight = Tensor(), const Tensor& bias = Tensor(),
                                    const BatchNormParams& params = {});
+
+template <int Rank>
+struct BatchNormPoolParams {
+  BatchNormParams norm = {};
+  MaxPoolParams<Rank> pool = {};
+};
+
+/// y = max_pool(max(batch_norm(x, …), 0)): (N, C, spatial...) with Rank spatial axes in, the
+/// pool's output size out. After the statistics one pass normalises, rectifies and pools; the
+/// tensor between norm and pool is never stored, nor its gradient. Values and gradients have the
+/// bits of max_pool(relu(batch_norm(x, …))); errors are those of batch_norm and max_pool. On the
+/// tape the inputs are those of batch_norm.
+template <int Rank>
+CONVKIT_API Tensor batch_norm_relu_max_pool(const Tensor& x, const Tensor& running_mean,
+                                            const Tensor& running_var, const Tensor& weight,
+                                            const Tensor& bias,
+                                            const BatchNormPoolParams<Rank>& params);
 
 }  // namespace convkit::ops

@@ -30,12 +30,12 @@ void validate_windows(const char* op, const Params& given) {
   }
 }
 
-// One axis of the pool of `x`; `p` has its stride and, for an average, a dilation of 1.
+// The outputs of the pool of `x` along one axis; `p` has its stride.
 template <int Rank, class Params>
-kernels::PoolAxis axis_of(const char* op, const Tensor& x, const Params& p, int axis,
-                          int64_t dilation, bool count_pad) {
+int64_t outputs_along(const char* op, const Tensor& x, const Params& p, int axis,
+                      int64_t dilation) {
   const auto a = static_cast<std::size_t>(axis);
-  const int64_t in = x.size(axis + 2);
+  const int64_t in = x.size(axis - Rank);
   const int64_t kernel = p.kernel_size[a];
   const int64_t stride = p.stride[a];
   const int64_t pad = p.padding[a];
@@ -49,11 +49,19 @@ kernels::PoolAxis axis_of(const char* op, const Tensor& x, const Params& p, int 
                 " spans ", span, " along the ", name_of_axis(Rank, axis),
                 ", but the padded input is only ", in + 2 * pad, " (", in, " + 2·", pad,
                 "); use a smaller kernel or a larger input");
-  return kernels::sliding_axis({.in = in,
-                                .out = out,
-                                .kernel = kernel,
-                                .stride = stride,
-                                .pad = pad,
+  return out;
+}
+
+// One axis of the pool of `x`; an average has a dilation of 1.
+template <int Rank, class Params>
+kernels::PoolAxis axis_of(const char* op, const Tensor& x, const Params& p, int axis,
+                          int64_t dilation, bool count_pad) {
+  const auto a = static_cast<std::size_t>(axis);
+  return kernels::sliding_axis({.in = x.size(axis - Rank),
+                                .out = outputs_along<Rank>(op, x, p, axis, dilation),
+                                .kernel = p.kernel_size[a],
+                                .stride = p.stride[a],
+                                .pad = p.padding[a],
                                 .dilation = dilation,
                                 .count_pad = count_pad});
 }
@@ -78,19 +86,39 @@ void validate(const AvgPoolParams<Rank>& params) {
 }
 
 template <int Rank>
-Tensor max_pool(const Tensor& x, const MaxPoolParams<Rank>& params) {
-  const char* const op = kMaxNames[Rank - 1];
-  validate(params);
-  check_pool_input(op, x, Rank);
-  if (x.dim() == Rank + 1) return squeeze(max_pool(unsqueeze(x, 0), params), 0);
-  const MaxPoolParams<Rank> p = with_stride(params);
+kernels::PoolGeometry max_pool_geometry(const char* op, const Tensor& x,
+                                        const MaxPoolParams<Rank>& p) {
   kernels::PoolGeometry g{.batch = x.size(0), .channels = x.size(1), .axes = {}};
   for (int axis = 0; axis < kernels::kAxes; ++axis)
     g.axes[static_cast<std::size_t>(axis)] = kernels::sliding_axis({});
   for (int axis = 0; axis < Rank; ++axis)
     g.axes[kernel_axis(Rank, axis)] =
         axis_of<Rank>(op, x, p, axis, p.dilation[static_cast<std::size_t>(axis)], false);
-  return max_over_windows({op, p}, x, std::move(g));
+  return g;
+}
+
+template <int Rank>
+Tensor max_pool(const Tensor& x, const MaxPoolParams<Rank>& params) {
+  const char* const op = kMaxNames[Rank - 1];
+  validate(params);
+  check_pool_input(op, x, Rank);
+  if (x.dim() == Rank + 1) return squeeze(max_pool(unsqueeze(x, 0), params), 0);
+  const MaxPoolParams<Rank> p = with_stride(params);
+  return max_over_windows({op, p}, x, max_pool_geometry(op, x, p));
+}
+
+template <int Rank>
+Shape max_pool_shape(const Tensor& x, const MaxPoolParams<Rank>& params) {
+  const char* const op = kMaxNames[Rank - 1];
+  validate(params);
+  check_pool_input(op, x, Rank);
+  const MaxPoolParams<Rank> p = with_stride(params);
+  Shape shape = x.shape();
+  for (int axis = 0; axis < Rank; ++axis)
+    shape =
+        shape.with(axis + static_cast<int>(x.dim()) - Rank,
+                   outputs_along<Rank>(op, x, p, axis, p.dilation[static_cast<std::size_t>(axis)]));
+  return shape;
 }
 
 template <int Rank>
@@ -109,10 +137,13 @@ Tensor avg_pool(const Tensor& x, const AvgPoolParams<Rank>& params) {
   return avg_over_windows({op, p}, x, std::move(g));
 }
 
-#define CONVKIT_INSTANTIATE_POOL(Rank)                                 \
-  template void validate(const MaxPoolParams<Rank>&);                  \
-  template void validate(const AvgPoolParams<Rank>&);                  \
-  template Tensor max_pool(const Tensor&, const MaxPoolParams<Rank>&); \
+#define CONVKIT_INSTANTIATE_POOL(Rank)                                          \
+  template void validate(const MaxPoolParams<Rank>&);                           \
+  template void validate(const AvgPoolParams<Rank>&);                           \
+  template kernels::PoolGeometry max_pool_geometry(const char*, const Tensor&,  \
+                                                   const MaxPoolParams<Rank>&); \
+  template Tensor max_pool(const Tensor&, const MaxPoolParams<Rank>&);          \
+  template Shape max_pool_shape(const Tensor&, const MaxPoolParams<Rank>&);     \
   template Tensor avg_pool(const Tensor&, const AvgPoolParams<Rank>&);
 CONVKIT_INSTANTIATE_POOL(1)
 CONVKIT_INSTANTIATE_POOL(2)

@@ -59,6 +59,9 @@ Params with_stride(Params params) {
 /// words. The tracer sees the parameters with the stride worked out.
 template <int Rank>
 CONVKIT_API Tensor max_pool(const Tensor& x, const MaxPoolParams<Rank>& params);
+/// The shape of max_pool(x, params), without computing it; throws as that does.
+template <int Rank>
+CONVKIT_API Shape max_pool_shape(const Tensor& x, const MaxPoolParams<Rank>& params);
 
 /// y[n, c, o] = Σ_k x[n, c, o·stride − padding + k] / size, with x = 0 in the padding.
 ///

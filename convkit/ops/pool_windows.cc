@@ -15,28 +15,6 @@ using kernels::PoolTaps;
 constexpr const char* kAxisNames[] = {"depth", "height", "width"};
 constexpr const char* kSpatial[] = {"L", "H, W", "D, H, W"};
 
-Shape output_shape(const Tensor& x, const PoolGeometry& g) {
-  Shape shape = x.shape();
-  const auto rank = static_cast<int>(x.dim()) - 2;
-  for (int axis = 0; axis < rank; ++axis)
-    shape = shape.with(axis + 2, g.axes[kernel_axis(rank, axis)].out());
-  return shape;
-}
-
-// The winners of a max pool: one byte each where that is enough.
-Tensor empty_taps(const Shape& shape, const PoolGeometry& g) {
-  const int64_t most = g.most_taps();
-  CONVKIT_CHECK(most <= std::numeric_limits<int32_t>::max(), ValueError, "max pool: windows of ",
-                most, " elements are too large to learn through; at most 2147483647");
-  return empty(shape, most <= 256 ? DType::uint8 : DType::int32);
-}
-
-PoolTaps pointers(Tensor taps) {
-  if (!taps.defined()) return {};
-  if (taps.dtype() == DType::uint8) return {.narrow = taps.mutable_data<uint8_t>()};
-  return {.wide = taps.mutable_data<int32_t>()};
-}
-
 }  // namespace
 
 const char* name_of_axis(int rank, int axis) { return kAxisNames[kernel_axis(rank, axis)]; }
@@ -53,19 +31,39 @@ void check_pool_input(const std::string& op, const Tensor& x, int rank) {
                   " is empty along its ", name_of_axis(rank, axis));
 }
 
+Shape pooled_shape(const Tensor& x, const PoolGeometry& g) {
+  Shape shape = x.shape();
+  const auto rank = static_cast<int>(x.dim()) - 2;
+  for (int axis = 0; axis < rank; ++axis)
+    shape = shape.with(axis + 2, g.axes[kernel_axis(rank, axis)].out());
+  return shape;
+}
+
+Tensor empty_taps(const Shape& shape, int64_t taps) {
+  CONVKIT_CHECK(taps <= std::numeric_limits<int32_t>::max(), ValueError, "max pool: windows of ",
+                taps, " elements are too large to learn through; at most 2147483647");
+  return empty(shape, taps <= 256 ? DType::uint8 : DType::int32);
+}
+
+PoolTaps taps_in(Tensor taps) {
+  if (!taps.defined()) return {};
+  if (taps.dtype() == DType::uint8) return {.narrow = taps.mutable_data<uint8_t>()};
+  return {.wide = taps.mutable_data<int32_t>()};
+}
+
 Tensor max_over_windows(const autograd::Op& op, const Tensor& x, PoolGeometry geometry) {
   const auto g = std::make_shared<const PoolGeometry>(std::move(geometry));
-  Tensor y = empty(output_shape(x, *g), x.dtype());
-  const Tensor taps = autograd::will_record({x}) ? empty_taps(y.shape(), *g) : Tensor();
+  Tensor y = empty(pooled_shape(x, *g), x.dtype());
+  const Tensor taps = autograd::will_record({x}) ? empty_taps(y.shape(), g->most_taps()) : Tensor();
   with_float_type(x, [&]<class T>() {
-    kernels::max_pool_forward(*g, x.data<T>(), y.mutable_data<T>(), pointers(taps));
+    kernels::max_pool_forward(*g, x.data<T>(), y.mutable_data<T>(), taps_in(taps));
   });
   return autograd::record(
       op, {x}, y,
       [g, taps, shape = x.shape()](const Tensor& dy, autograd::Needs) -> autograd::Gradients {
         Tensor dx = empty(shape, dy.dtype());
         with_float_type(dy, [&]<class T>() {
-          kernels::max_pool_backward(*g, dy.data<T>(), pointers(taps), dx.mutable_data<T>());
+          kernels::max_pool_backward(*g, dy.data<T>(), taps_in(taps), dx.mutable_data<T>());
         });
         return {dx};
       });
@@ -73,7 +71,7 @@ Tensor max_over_windows(const autograd::Op& op, const Tensor& x, PoolGeometry ge
 
 Tensor avg_over_windows(const autograd::Op& op, const Tensor& x, PoolGeometry geometry) {
   const auto g = std::make_shared<const PoolGeometry>(std::move(geometry));
-  Tensor y = empty(output_shape(x, *g), x.dtype());
+  Tensor y = empty(pooled_shape(x, *g), x.dtype());
   with_float_type(
       x, [&]<class T>() { kernels::avg_pool_forward(*g, x.data<T>(), y.mutable_data<T>()); });
   return autograd::record(

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "convkit/autograd/engine.h"
@@ -9,6 +10,7 @@
 #include "convkit/nn/functions.h"
 #include "convkit/ops/reduce.h"
 #include "tests/support/throws.h"
+#include "tests/support/watched_step.h"
 
 namespace convkit::models {
 namespace {
@@ -44,6 +46,13 @@ TEST(Models, HaveTorchvisionsParameterCounts) {
   EXPECT_EQ(nn::parameter_count(r50), 25557032);
   auto r3d = r3d_18();
   EXPECT_EQ(nn::parameter_count(r3d), 33371472);
+}
+
+TEST(Models, HaveTheBitsOfTheirLayersWhereSeveralRunAsOne) {
+  EXPECT_THAT(test::expect_same_when_watched(M5({.num_classes = 3}), {2, 1, 1100}),
+              testing::IsSupersetOf({"bn1:batch_norm", "relu:relu_", "pool:max_pool1d"}));
+  EXPECT_THAT(test::expect_same_when_watched(resnet18<2>({.num_classes = 3}), {2, 3, 33, 40}),
+              testing::IsSupersetOf({"bn1:batch_norm", "relu:relu_", "maxpool:max_pool2d"}));
 }
 
 TEST(Models, RefuseWhatTheyCannotBe) {

@@ -1,63 +1,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <string>
-#include <vector>
-
-#include "convkit/autograd/engine.h"
-#include "convkit/autograd/record.h"
 #include "convkit/nn/conv_norm_act.h"
 #include "convkit/nn/functions.h"
 #include "convkit/nn/residual.h"
 #include "convkit/nn/sequential.h"
+#include "tests/support/throws.h"
+#include "tests/support/watched_step.h"
 
-// Batch norm, residual and ReLU run as one operation where nobody watches.
+// Batch norm, residual, ReLU and max pool run as one operation where nobody watches.
 namespace convkit::nn {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsSupersetOf;
 
-class Names final : public autograd::Tracer {
- public:
-  void on_operation(const autograd::Event& event) override {
-    seen.push_back(event.path + ":" + event.op.name);
-  }
-  std::vector<std::string> seen;
-};
-
-// Output, gradients and running statistics of one training step of a copy of `net`.
-template <class Net>
-std::vector<Tensor> step_of(const Net& original, const Shape& shape) {
-  Net net = clone(original);
-  Generator random(4);
-  for_each_tensor(net, [&](const std::string&, Tensor& tensor, bool is_parameter) {
-    if (is_parameter) tensor.copy_from(randn(tensor.shape(), random));
-  });
-  Tensor x = randn(shape, random).set_requires_grad();
-  const Tensor y = net(x);
-  autograd::backward(y, randn(y.shape(), random));
-  std::vector<Tensor> all = {y, x.grad()};
-  for_each_tensor(net, [&](const std::string&, Tensor& tensor, bool is_parameter) {
-    all.push_back(is_parameter ? tensor.grad() : tensor);
-  });
-  return all;
-}
-
-// The separate layers, which run while a tracer listens, give the same bits; returns what it saw.
-template <class Net>
-std::vector<std::string> expect_same_when_watched(const Net& net, const Shape& shape) {
-  const std::vector<Tensor> fused = step_of(net, shape);
-  Names names;
-  std::vector<Tensor> watched;
-  {
-    const autograd::TraceScope trace(names);
-    watched = step_of(net, shape);
-  }
-  EXPECT_EQ(fused.size(), watched.size());
-  for (std::size_t i = 0; i < fused.size(); ++i) EXPECT_TRUE(bit_equal(fused[i], watched[i])) << i;
-  return names.seen;
-}
+using test::expect_same_when_watched;
 
 TEST(FusedNorm, ConvNormActHasTheBitsOfItsLayers) {
   EXPECT_THAT(
@@ -84,6 +42,54 @@ TEST(FusedNorm, SequentialPairsABatchNormWithTheReluBehindIt) {
   EXPECT_THAT(expect_same_when_watched(net, {2, 3, 9, 8}),
               ElementsAre("0:conv2d", "1:batch_norm", "2:relu", "3:batch_norm", "4:gelu", "5:relu",
                           "6:conv2d", "7:batch_norm"));
+}
+
+TEST(FusedNorm, SequentialPairsThemWithTheMaxPoolBehind) {
+  const Sequential net(Conv2d({.in_channels = 3, .out_channels = 5, .kernel_size = 3}),
+                       BatchNorm2d(5), ReLU(), MaxPool2d({.kernel_size = 3, .stride = 2}),
+                       ConvNormAct2d({.in_channels = 5, .out_channels = 7, .kernel_size = 1}),
+                       MaxPool2d(2), BatchNorm2d(7), ReLU());
+  EXPECT_THAT(
+      expect_same_when_watched(net, {2, 3, 13, 12}),
+      ElementsAre("0:conv2d", "1:batch_norm", "2:relu", "3:max_pool2d", "4.conv:conv2d",
+                  "4.norm:batch_norm", "4.act:relu_", "5:max_pool2d", "6:batch_norm", "7:relu"));
+}
+
+TEST(FusedNorm, APoolDoesNotChangeWhatTheNormRemembers) {
+  const auto expect_same = [](const BatchNormOptions& options) {
+    BatchNorm1d fused(options), apart(options);
+    MaxPool1d pool(2);
+    const ReLU relu;
+    Generator random(2);
+    for (int step = 0; step < 4; ++step) {
+      if (step == 3) {
+        eval(fused);
+        eval(apart);
+      }
+      const Tensor x = randn({3, 4, 10}, random);
+      EXPECT_TRUE(bit_equal(fused.then_relu_pool(x, relu, pool), pool(relu(apart(x))))) << step;
+    }
+    if (!options.track_running_stats) return;
+    EXPECT_TRUE(bit_equal(fused.running_mean, apart.running_mean));
+    EXPECT_TRUE(bit_equal(fused.running_var, apart.running_var));
+    EXPECT_EQ(fused.num_batches_tracked.to_vector<int64_t>()[0], 3);
+  };
+  expect_same({.num_features = 4});
+  expect_same({.num_features = 4, .momentum = std::nullopt});
+  expect_same({.num_features = 4, .affine = false, .track_running_stats = false});
+}
+
+TEST(FusedNorm, ErrorsNameTheLayerThatRefuses) {
+  BatchNorm1d norm(4);
+  norm.path = "stem.norm";
+  MaxPool1d pool(9);
+  pool.path = "stem.pool";
+  EXPECT_ERROR(norm.then_relu_pool(zeros({2, 4, 8}), ReLU(), pool), ShapeError,
+               "stem.pool: max_pool1d: kernel_size 9");
+  EXPECT_ERROR(norm.then_relu_pool(zeros({2, 5, 9}), ReLU(), pool), ShapeError,
+               "stem.norm: BatchNorm1d", "5 channels");
+  EXPECT_ERROR(norm.then_relu_pool(Tensor(), ReLU(), pool), ValueError,
+               "stem.norm: BatchNorm1d: the input is undefined");
 }
 
 }  // namespace
