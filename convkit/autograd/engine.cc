@@ -65,7 +65,7 @@ class Engine {
  private:
   void step(Node& node, Tensor grad) {
     const Scope scope(node.path);
-    const RunningBackward running(node.op);
+    const RunningBackward running(node.op, !options_.retain_graph);
     CONVKIT_CHECK(!node.released, GradError, node.op,
                   ": backward ran over this part of the tape before and let go of what it kept;"
                   " run the forward again, or pass retain_graph the first time");

@@ -37,12 +37,14 @@ struct Node {
 /// True when nobody else holds this handle or its elements: they may be changed in place.
 bool is_exclusive(const Tensor& tensor);
 
-/// Names the operation whose backward runs on this thread, for messages.
+/// Names the operation whose backward runs on this thread, for messages, and whether it will never
+/// run again.
 class RunningBackward {
  public:
-  explicit RunningBackward(const char* op);
+  RunningBackward(const char* op, bool is_last);
   ~RunningBackward();
   static const char* op();
+  static bool is_last();
 };
 
 }  // namespace convkit::autograd

@@ -13,6 +13,7 @@ namespace {
 thread_local bool gradients_on = true;
 thread_local Tracer* listening = nullptr;
 thread_local const char* running_backward = "";
+thread_local bool running_last = false;
 thread_local std::vector<std::shared_ptr<Node>>* releasing = nullptr;
 
 std::atomic<uint64_t> next_sequence{1};
@@ -126,14 +127,26 @@ Tensor memory_for_gradient(const Tensor& grad_output) {
   return is_exclusive(grad_output) ? grad_output : empty_like(grad_output);
 }
 
+Tensor memory_for_gradient(const Saved& saved) {
+  const Tensor& tensor = saved.get();
+  return RunningBackward::is_last() && is_exclusive(tensor) ? tensor : empty_like(tensor);
+}
+
 bool tracing() { return listening != nullptr; }
 
 TraceScope::TraceScope(Tracer& tracer) : outer_(std::exchange(listening, &tracer)) {}
 TraceScope::~TraceScope() { listening = outer_; }
 
-RunningBackward::RunningBackward(const char* op) { running_backward = op; }
-RunningBackward::~RunningBackward() { running_backward = ""; }
+RunningBackward::RunningBackward(const char* op, bool is_last) {
+  running_backward = op;
+  running_last = is_last;
+}
+RunningBackward::~RunningBackward() {
+  running_backward = "";
+  running_last = false;
+}
 const char* RunningBackward::op() { return running_backward; }
+bool RunningBackward::is_last() { return running_last; }
 
 Node::~Node() {
   std::vector<std::shared_ptr<Node>> worklist;

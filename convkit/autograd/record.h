@@ -78,6 +78,10 @@ inline bool will_record(std::initializer_list<Tensor> inputs) {
 /// Memory for a gradient of the shape of `grad_output`: for a backward that reads each element
 /// before it writes it. It is `grad_output` itself where nobody else holds that, else a new tensor.
 CONVKIT_API Tensor memory_for_gradient(const Tensor& grad_output);
+/// The same of a tensor that the operation kept: it is `saved` itself where nobody else holds that
+/// and this backward is the last of its operation (no retain_graph). Read what you need of `saved`
+/// before you write.
+CONVKIT_API Tensor memory_for_gradient(const Saved& saved);
 
 /// One executed operation, as a Tracer sees it.
 struct Event {

@@ -33,17 +33,17 @@ void for_blocks(const Rows& rows, int64_t at, int64_t most, F&& run) {
     run(Rows{std::min(most, rows.count - first), rows.width}, at + first * rows.width);
 }
 
-// dx, first made the gradient of the normalised values, by finish(rows, offset).
+// Calls finish(rows, offset, gradient of their normalised values), in parallel.
 template <class T, class F>
-void backward_in_blocks(const PoolGeometry& g, const T* dy, const PoolTaps& taps, T* dx,
-                        F&& finish) {
+void for_gradient_blocks(const PoolGeometry& g, const T* dy, const PoolTaps& taps, F&& finish) {
   const BatchNormGeometry matrix = rows_of(g);
   const WideRows wide = wide_rows(matrix);
   const int64_t most = std::max<int64_t>(1, kElementsPerBlock / wide.width);
   for_pieces(wide, matrix, [&](const Rows& piece, int64_t start) {
+    Buffer<T> gradient(static_cast<std::size_t>(most * wide.width));
     for_blocks(piece, start, most, [&](const Rows& rows, int64_t at) {
-      max_pool_backward(g, range_of(g, rows, at), dy, taps, dx + at);
-      finish(rows, at);
+      max_pool_backward(g, range_of(g, rows, at), dy, taps, gradient.data());
+      finish(rows, at, gradient.data());
     });
   });
 }
@@ -103,8 +103,8 @@ void batch_norm_pool_backward(const PoolGeometry& g, const BatchNormAffine<T>& a
     });
   }
   const BatchNormLoops<T> loops = batch_norm_loops<T>();
-  backward_in_blocks(g, dy, taps, dx, [&](const Rows& rows, int64_t at) {
-    loops.backward(rows, k, x + at, dx + at, dx + at);
+  for_gradient_blocks(g, dy, taps, [&](const Rows& rows, int64_t at, const T* gradient) {
+    loops.backward(rows, k, x + at, gradient, dx + at);
   });
 }
 
@@ -114,8 +114,8 @@ void batch_norm_pool_backward_constant(const PoolGeometry& g, const BatchNormAff
   const BatchNormGeometry matrix = rows_of(g);
   const auto k = coefficients(wide_rows(matrix), matrix, affine);
   const BatchNormLoops<T> loops = batch_norm_loops<T>();
-  backward_in_blocks(g, dy, taps, dx, [&](const Rows& rows, int64_t at) {
-    loops.scale(rows, k, nullptr, dx + at, dx + at);
+  for_gradient_blocks(g, dy, taps, [&](const Rows& rows, int64_t at, const T* gradient) {
+    loops.scale(rows, k, nullptr, gradient, dx + at);
   });
 }
 

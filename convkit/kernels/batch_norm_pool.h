@@ -26,7 +26,7 @@ void batch_norm_pool_gradient_sums(const PoolGeometry& geometry, const BatchNorm
                                    const T* x, const T* dy, const PoolTaps& taps,
                                    const BatchNormSums& sums);
 
-/// Gradient of the input when mean and invstd are the batch's own, from these sums.
+/// Gradient of the input when mean and invstd are the batch's own, from these sums. dx may be x.
 template <class T>
 void batch_norm_pool_backward(const PoolGeometry& geometry, const BatchNormAffine<T>& affine,
                               const T* x, const T* dy, const PoolTaps& taps,

@@ -147,7 +147,7 @@ autograd::Gradients pool_backward_as(const Kept& kept, const Tensor& dy, autogra
   if (x.numel() > 0 && (needs[1] || needs[2] || (needs[0] && kept.training)))
     kernels::batch_norm_pool_gradient_sums(g, affine, x.data<T>(), dy.data<T>(), taps, sums);
   if (needs[0]) {
-    grads[0] = empty_like(x);
+    grads[0] = autograd::memory_for_gradient(kept.x);
     T* const dx = grads[0].mutable_data<T>();
     if (x.numel() > 0 && kept.training) {
       kernels::batch_norm_pool_backward(g, affine, x.data<T>(), dy.data<T>(), taps, sums, dx);

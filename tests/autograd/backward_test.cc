@@ -269,6 +269,25 @@ TEST(Backward, LetsGoOfWhatOperationsKept) {
   EXPECT_LE(allocated_bytes(), before + 4096 + 64 * 2) << "the gradient and the scalar only";
 }
 
+TEST(Backward, GivesTheMemoryOfWhatAnOperationKeptOnlyWhereNobodyNeedsItAgain) {
+  for (const bool held : {true, false})
+    for (const bool retained : {true, false}) {
+      const Tensor leaf = ones({4}).set_requires_grad();
+      Tensor kept = full({4}, 3.0);
+      const float* const memory = kept.data<float>();
+      const float* given = nullptr;
+      const Tensor y =
+          record("keeps", {leaf}, ones({4}), [saved = Saved(kept), &given](const Tensor&, Needs) {
+            const Tensor dx = memory_for_gradient(saved);
+            given = dx.data<float>();
+            return Gradients{dx};
+          });
+      if (!held) kept = Tensor();
+      backward(y, ones({4}), {.retain_graph = retained});
+      EXPECT_EQ(given == memory, !held && !retained) << held << retained;
+    }
+}
+
 TEST(Backward, RunsOnSeveralThreadsOverTapesOfTheirOwn) {
   std::vector<std::thread> threads;
   threads.reserve(4);

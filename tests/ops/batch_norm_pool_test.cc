@@ -9,6 +9,7 @@
 #include "convkit/autograd/gradcheck.h"
 #include "convkit/autograd/record.h"
 #include "convkit/ops/activation.h"
+#include "convkit/ops/arithmetic.h"
 #include "convkit/ops/batch_norm.h"
 #include "tests/ops/gradients.h"
 #include "tests/support/on_target.h"
@@ -151,7 +152,7 @@ TEST(BatchNormPool, CanGoBackTwiceAndLeavesWhatItIsGivenAlone) {
   for (const bool overlapping : {true, false}) {
     Generator random(3);
     const Tensor leaf = randn({4, 64, 12}, random).set_requires_grad();
-    const Tensor x = relu(leaf);
+    const Tensor x = add(leaf, leaf);
     const Tensor before_x = x.clone();
     const Tensor y = batch_norm_relu_max_pool<1>(
         x, {}, {}, {}, {}, {{.training = true}, {.kernel_size = 2, .stride = overlapping ? 1 : 2}});
@@ -166,6 +167,26 @@ TEST(BatchNormPool, CanGoBackTwiceAndLeavesWhatItIsGivenAlone) {
     EXPECT_TRUE(bit_equal(leaf.grad(), once));
     EXPECT_TRUE(bit_equal(x, before_x));
   }
+}
+
+// Where nobody holds x after the forward, its gradient takes over its memory.
+TEST(BatchNormPool, GivesTheSameGradientInTheMemoryOfItsInput) {
+  for (const bool training : {true, false})
+    for (const int64_t channels : {3, 65})
+      for (const int64_t stride : {1, 2}) {
+        const auto gradient = [&](bool held) {
+          Generator random(3);
+          const Tensor leaf = randn({4, channels, 30}, random).set_requires_grad();
+          Tensor x = add(leaf, leaf);
+          const Tensor y = batch_norm_relu_max_pool<1>(
+              x, zeros({channels}), ones({channels}), {}, {},
+              {{.training = training}, {.kernel_size = 2, .stride = stride}});
+          if (!held) x = Tensor();
+          autograd::backward(y, randn(y.shape(), random));
+          return leaf.grad();
+        };
+        EXPECT_TRUE(bit_equal(gradient(true), gradient(false))) << channels << ' ' << stride;
+      }
 }
 
 TEST(BatchNormPool, GivesTheSameWithoutATape) {
