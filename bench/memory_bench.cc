@@ -17,6 +17,7 @@
 #include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/batch_norm.h"
+#include "convkit/kernels/batch_norm_pool.h"
 #include "convkit/kernels/elementwise.h"
 #include "convkit/kernels/optimizer_step.h"
 #include "convkit/kernels/pool.h"
@@ -46,21 +47,34 @@ struct Kernel {
   Work run;
 };
 
-void add_batch_norm(std::vector<Kernel>& list, const kernels::BatchNormGeometry& g, Tensors& t) {
+// What batch norms need for each channel, besides tensors.
+struct Channels {
+  explicit Channels(int64_t channels) {
+    const auto count = static_cast<std::size_t>(channels);
+    for (auto* values : {&mean, &invstd, &sum, &product, &centre, &variance})
+      values->assign(count, 0.5);
+    for (auto* values : {&weight, &bias, &totals}) values->assign(count, 0.1F);
+  }
+  kernels::BatchNormAffine<float> affine() const {
+    return {mean.data(), invstd.data(), weight.data(), bias.data()};
+  }
+  kernels::BatchNormSums sums() { return {sum.data(), product.data()}; }
+
+  std::vector<double> mean, invstd, sum, product, centre, variance;
+  std::vector<float> weight, bias, totals;
+};
+
+void add_batch_norm(std::vector<Kernel>& list, const kernels::BatchNormGeometry& g,
+                    Channels& channels, Tensors& t) {
   using namespace kernels;
-  static std::vector<double> mean, invstd, sum, product, centre, variance;
-  static std::vector<float> weight, bias, totals;
-  const auto channels = static_cast<std::size_t>(g.channels);
-  for (auto* values : {&mean, &invstd, &sum, &product, &centre, &variance})
-    values->assign(channels, 0.5);
-  for (auto* values : {&weight, &bias, &totals}) values->assign(channels, 0.1F);
-  const BatchNormAffine<float> plain{mean.data(), invstd.data(), weight.data(), bias.data()};
+  const BatchNormAffine<float> plain = channels.affine();
   BatchNormAffine<float> relu = plain;
   relu.relu = true;
-  const BatchNormSums sums{sum.data(), product.data()};
+  const BatchNormSums sums = channels.sums();
+  double *const centre = channels.centre.data(), *const variance = channels.variance.data();
+  float* const totals = channels.totals.data();
   float *const x = t.x.data(), *const y = t.y.data(), *const z = t.z.data();
-  list.push_back(
-      {"statistics", 1, [=] { batch_norm_statistics(g, x, centre.data(), variance.data()); }});
+  list.push_back({"statistics", 1, [=] { batch_norm_statistics(g, x, centre, variance); }});
   list.push_back({"normalise", 2, [=] { batch_norm_forward(g, plain, x, y); }});
   list.push_back({"normalise, ReLU", 2, [=] { batch_norm_forward(g, relu, x, y); }});
   list.push_back(
@@ -70,8 +84,7 @@ void add_batch_norm(std::vector<Kernel>& list, const kernels::BatchNormGeometry&
   list.push_back({"sums backward, add, ReLU", 4,
                   [=] { batch_norm_add_relu_gradient(g, plain, x, y, z, sums, z); }});
   list.push_back({"norm backward, ReLU", 3, [=] { batch_norm_backward(g, relu, x, y, sums, y); }});
-  list.push_back(
-      {"sums of channels", 1, [=] { column_sums(x, g.rows, g.channels, totals.data()); }});
+  list.push_back({"sums of channels", 1, [=] { column_sums(x, g.rows, g.channels, totals); }});
 }
 
 void add_elementwise(std::vector<Kernel>& list, int64_t count, Tensors& t) {
@@ -101,7 +114,8 @@ struct PoolCase {
 constexpr PoolCase kPools[] = {
     {"2×2/2", 16, 16, 2, 2, 0}, {"3×3/2", 16, 16, 3, 2, 1}, {"4/4, 1-D", 1, 256, 4, 4, 0}};
 
-void add_pools(std::vector<Kernel>& list, const kernels::BatchNormGeometry& rows, Tensors& t) {
+void add_pools(std::vector<Kernel>& list, const kernels::BatchNormGeometry& rows,
+               Channels& channels, Tensors& t) {
   using namespace kernels;
   for (const PoolCase& p : kPools) {
     const auto axis = [&](int64_t in) {
@@ -126,6 +140,16 @@ void add_pools(std::vector<Kernel>& list, const kernels::BatchNormGeometry& rows
                     [=] { max_pool_forward(g, x, y, {.narrow = taps->data()}); }});
     list.push_back({"max pool " + name + " backward", 1 + 1.25 * out,
                     [=] { max_pool_backward(g, y, {.narrow = taps->data()}, z); }});
+    const BatchNormAffine<float> affine = channels.affine();
+    const BatchNormSums sums = channels.sums();
+    list.push_back({"norm, ReLU, max pool " + name, 1 + 1.25 * out,
+                    [=] { batch_norm_pool_forward(g, affine, x, y, {.narrow = taps->data()}); }});
+    list.push_back(
+        {"  sums backward", 1 + 1.25 * out,
+         [=] { batch_norm_pool_gradient_sums(g, affine, x, y, {.narrow = taps->data()}, sums); }});
+    list.push_back({"  norm backward, in place", 2 + 1.25 * out, [=] {
+                      batch_norm_pool_backward(g, affine, z, y, {.narrow = taps->data()}, sums, z);
+                    }});
     list.push_back({"average pool " + name, 1 + out, [=] { avg_pool_forward(g, x, y); }});
     list.push_back(
         {"average pool " + name + " backward", 1 + out, [=] { avg_pool_backward(g, y, z); }});
@@ -142,9 +166,10 @@ void print_table(int64_t bytes, int64_t channels) {
                                                static_cast<std::size_t>(end - begin) * 4);
                                  });
                                }}};
-  add_batch_norm(list, g, t);
+  Channels per_channel(channels);
+  add_batch_norm(list, g, per_channel, t);
   add_elementwise(list, count, t);
-  add_pools(list, g, t);
+  add_pools(list, g, per_channel, t);
   std::vector<Rival> rivals;
   for (const Kernel& kernel : list) rivals.push_back({kernel.name, {kernel.run}});
   const std::vector<double> seconds = measure(rivals);
