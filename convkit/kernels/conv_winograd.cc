@@ -16,6 +16,7 @@ namespace convkit::kernels {
 namespace {
 
 // Tasks that keep many threads busy with some left to balance.
+constexpr int64_t kFewestOutputs = 9;  // for backward-weight
 constexpr int64_t kFewestTasks = 12;
 constexpr int64_t kMostTapsD = 16;
 // Channels whose products a task keeps until it transforms them back.
@@ -375,7 +376,7 @@ void WinogradCorrelation::run_slabs(const float* x, const float* packed,
   }
 }
 
-std::string why_not(const ConvGeometry& g, bool along_h) {
+std::string why_not(const ConvGeometry& g, Direction direction, bool along_h) {
   for (int axis = 0; axis < kAxes; ++axis)
     if (g.stride[axis] != 1 || g.dilation[axis] != 1)
       return "not Winograd: it needs stride and dilation 1";
@@ -386,6 +387,9 @@ std::string why_not(const ConvGeometry& g, bool along_h) {
   if (g.kernel[0] > kMostTapsD)
     return message("not Winograd: ", g.kernel[0], " taps along D, where it takes up to ",
                    kMostTapsD);
+  // Outputs are the rows of backward-weight's tiles.
+  if (direction == Direction::backward_weight && g.out_channels < kFewestOutputs)
+    return message("not Winograd: ", g.out_channels, " output channels make short tiles");
   return {};
 }
 
@@ -397,8 +401,12 @@ std::unique_ptr<ConvProgram> prepare(const ConvGeometry& g, Direction direction,
 
 }  // namespace
 
-std::string winograd4_why_not(const ConvGeometry& g, Direction) { return why_not(g, false); }
-std::string winograd2_why_not(const ConvGeometry& g, Direction) { return why_not(g, true); }
+std::string winograd4_why_not(const ConvGeometry& g, Direction direction) {
+  return why_not(g, direction, false);
+}
+std::string winograd2_why_not(const ConvGeometry& g, Direction direction) {
+  return why_not(g, direction, true);
+}
 
 std::unique_ptr<ConvProgram> prepare_winograd4(const ConvGeometry& g, Direction direction) {
   return prepare(g, direction, g.kernel[1] == 3 ? WinogradVariant::f4x4 : WinogradVariant::f4);
