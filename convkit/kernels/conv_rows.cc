@@ -231,14 +231,13 @@ void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t m
     TileJob part = job;
     part.segments += first;
     part.segment_count = job.segment_count * (p + 1) / parts - first;
+    // The residual may lie where the first part is stored.
     if (p > 0) {
       part.accumulate = true;
       part.bias = nullptr;
-    }
-    if (p + 1 < parts) {
       part.residual = nullptr;
-      part.clamps = false;
     }
+    if (p + 1 < parts) part.clamps = false;
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t begin = total * tile / tiles;
       const int64_t end = total * (tile + 1) / tiles;

@@ -156,8 +156,8 @@ TEST(GroupedConv, NanAndInfinityGoWhereTheReferenceSaysTheyGo) {
 
 TEST(ConvPlanner, PicksGroupedWhereSeveralGroupsShareAVector) {
   for (const char* problem :
-       {"g8mb8ic32ih32oc32oh32kh3ph1", "g32mb1ic128ih56oc128oh56kh3ph1", "g4mb4ic4ih28oc8oh28kh3ph1",
-        "g5mb4ic15ih28oc15oh28kh3ph1", "g4mb1ic64ih56oc64oh56kh3ph1"})
+       {"g8mb8ic32ih32oc32oh32kh3ph1", "g32mb1ic128ih56oc128oh56kh3ph1",
+        "g4mb4ic4ih28oc8oh28kh3ph1", "g5mb4ic15ih28oc15oh28kh3ph1", "g4mb1ic64ih56oc64oh56kh3ph1"})
     for (const Direction direction : kDirections)
       EXPECT_STREQ(choose(parse_problem(problem), direction).algorithm->name, "grouped")
           << problem << " " << name(direction);
