@@ -1,11 +1,11 @@
 # The package a user's project finds: find_package(convkit CONFIG) gives convkit::convkit and, where
-# built, convkit::media. Headers named *-inl.h are implementation and stay here.
+# built, convkit::onnx and convkit::media. Headers named *-inl.h are implementation and stay here.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(convkit_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/convkit")
 set(convkit_installed "")
-foreach(library convkit_lib convkit_media_lib)
+foreach(library convkit_lib convkit_onnx_lib convkit_media_lib)
   if(TARGET ${library})
     list(APPEND convkit_installed ${library})
   endif()

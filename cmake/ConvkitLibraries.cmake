@@ -1,5 +1,6 @@
-# The libraries a user links: convkit::convkit (the core) and convkit::media (files of pictures, data
-# sets, training). Both are made of the modules' objects and export only what CONVKIT_API marks.
+# The libraries a user links: convkit::convkit (the core), convkit::onnx (ONNX files) and
+# convkit::media (files of pictures, data sets, training). All are made of the modules' objects and
+# export only what CONVKIT_API marks.
 
 # convkit_library(<target> NAME <exported and file name> MODULES <module>... [LINKS <library>...])
 function(convkit_library target)
@@ -50,6 +51,12 @@ endfunction()
 # The JSON library is headers only and leaves no trace in the binaries, so it is no link dependency.
 convkit_library(convkit_lib NAME convkit FILE convkit MODULES ${convkit_core_modules}
   LINKS hwy::hwy Threads::Threads)
+if(CONVKIT_ONNX)
+  convkit_library(convkit_onnx_lib NAME onnx FILE convkit_onnx MODULES ${convkit_onnx_modules})
+  if(TARGET convkit_onnx_lib)
+    target_link_libraries(convkit_onnx_lib PUBLIC convkit_lib)
+  endif()
+endif()
 if(CONVKIT_MEDIA)
   convkit_library(convkit_media_lib NAME media FILE convkit_media MODULES ${convkit_media_modules}
     LINKS spng::spng JPEG::JPEG ZLIB::ZLIB)

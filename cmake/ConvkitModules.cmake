@@ -25,9 +25,9 @@ function(convkit_own_target target)
     CXX_EXTENSIONS OFF)
 endfunction()
 
-# convkit_module(<name> [FOLDER <path below convkit/>] [SMALL] [USES <module>...] [LINKS <library>...])
-# USES are the folders it may include (those below them come along), LINKS the outside libraries. SMALL
-# is for code that arranges work and does none on elements: released, it is optimised for size.
+# convkit_module(<name> [SMALL] [FOLDER <path below convkit/>] [USES <module>...] [LINKS <library>...])
+# USES are the folders it may include (those below them come along), LINKS the outside libraries.
+# SMALL: the module has no loops over elements that matter, and is compiled for size.
 function(convkit_module name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "SMALL" "FOLDER" "USES;LINKS")
   if(NOT arg_FOLDER)
@@ -88,15 +88,18 @@ convkit_module(models SMALL USES nn)
 convkit_module(optim SMALL USES autograd kernels)
 convkit_module(io SMALL USES tensor LINKS nlohmann_json::nlohmann_json)
 convkit_module(graph SMALL USES nn)
-convkit_module(infer USES graph kernels)
+convkit_module(infer SMALL USES graph kernels)
 set(convkit_core_modules base tensor kernels autograd ops nn models optim io graph infer)
-if(CONVKIT_MEDIA)
+if(CONVKIT_ONNX)
   convkit_module(onnx SMALL USES graph io LINKS protozero::protozero)
+  set(convkit_onnx_modules onnx)
+endif()
+if(CONVKIT_MEDIA)
   convkit_module(media FOLDER io/media USES io LINKS spng::spng JPEG::JPEG ZLIB::ZLIB)
   convkit_module(data USES io media)
   convkit_module(train SMALL USES models optim data io LINKS protozero::protozero)
   convkit_module(viz USES infer io media)
-  set(convkit_media_modules onnx media data train viz)
+  set(convkit_media_modules media data train viz)
 endif()
 
 # The rules for tests/layout: a line "folder: folders it may include" for every module.

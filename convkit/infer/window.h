@@ -1,0 +1,30 @@
+#pragma once
+
+#include "convkit/infer/operation.h"
+
+/// For the sources of infer only: windows that slide over the spatial axes of (N, C, spatial...).
+namespace convkit::infer {
+
+/// Where the windows of a convolution or a pool lie: one number per spatial axis, in the order of
+/// the axes.
+struct Windows {
+  Integers in;
+  Integers out;
+  Integers kernel;
+  Integers stride;
+  Integers dilation;
+  Integers pad_lo;
+  Integers pad_hi;
+
+  std::size_t axes() const { return in.size(); }
+};
+
+/// The windows of a node with ONNX's attributes strides, dilations, pads, auto_pad and (pools)
+/// ceil_mode over an input of that shape. Throws ShapeError or ValueError, in words, where they
+/// make no sense or leave no output.
+Windows windows_of(const Call& call, const Shape& input, const Integers& kernel);
+
+/// Throws ValueError unless every number of the list is between 1 and kMaxWindow.
+void need_positive(const Integers& list, const char* what);
+
+}  // namespace convkit::infer
