@@ -307,8 +307,11 @@ Tensors run_quantize(const Call& call) {
   DType result = DType::uint8;
   if (call.node.attributes.has("dtype")) result = static_cast<DType>(call.integer("dtype"));
   if (call.has(2)) result = call.input(2).dtype();
-  return with_scale(call, result, [](double x, double scale, double zero) {
-    return std::nearbyint(x / scale) + zero;
+  // The quotient of floats is a float: what is halfway then goes to the even number.
+  const bool is_double = call.input(0).dtype() == DType::float64;
+  return with_scale(call, result, [=](double x, double scale, double zero) {
+    const double quotient = x / scale;
+    return std::nearbyint(is_double ? quotient : static_cast<float>(quotient)) + zero;
   });
 }
 

@@ -197,9 +197,10 @@ Tensors run_conv_transpose(const Call& call) {
     int64_t size = full + extra[i] - lo - hi;
     if (auto_pad != "NOTSET" || !told.empty()) {
       size = told.empty() ? windows.out[i] * windows.stride[i] : told[i];
-      const int64_t total = full + extra[i] - size;
-      // The odd one stands at the end, except for SAME_LOWER.
-      const int64_t half = total >= 0 ? total / 2 : -(-total / 2);
+      // What is missing, rather than too much, is missing at the end.
+      const int64_t total = std::max<int64_t>(0, full + extra[i] - size);
+      const int64_t half = total / 2;
+      // The odd one stands at the end for SAME_UPPER, else at the start.
       lo = auto_pad == "SAME_UPPER" ? half : total - half;
     }
     CONVKIT_CHECK(size >= 1 && size <= kMaxWindow, ShapeError, "the output would have ", size,

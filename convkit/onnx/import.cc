@@ -232,7 +232,7 @@ class GraphImport {
   int64_t opset_of(std::string_view domain) const {
     for (const auto& [name, version] : opsets_)
       if (name == domain || (is_default_domain(name) && is_default_domain(domain))) return version;
-    return 0;
+    return is_default_domain(domain) ? kOldestOpset : 0;
   }
 
   void add_node(const NodeProto& proto) {
@@ -513,7 +513,8 @@ class GraphImport {
 };
 
 int64_t default_opset(const ModelProto& proto) {
-  int64_t opset = 0;
+  // The first files, and those of other domains only, do not say.
+  int64_t opset = kOldestOpset;
   for (const auto& [domain, version] : proto.opsets)
     if (is_default_domain(domain)) opset = version;
   CONVKIT_CHECK(opset >= kOldestOpset && opset <= kNewestOpset, FormatError,

@@ -9,13 +9,14 @@
 #include "convkit/base/error.h"
 #include "convkit/graph/graph.h"
 
-/// ONNX files (https://onnx.ai/onnx), operator sets 6 to kNewestOpset, as graphs.
+/// ONNX files (https://onnx.ai/onnx) as graphs: operator sets 6 to kNewestOpset, and of older ones
+/// the operators that are as they were in 6.
 ///
 /// Any bytes give a graph or a typed error, within time and memory in proportion to the file. No
 /// file but the model, and those below its folder that it names for external data, is opened.
 namespace convkit::onnx {
 
-inline constexpr int64_t kOldestOpset = 6;
+inline constexpr int64_t kOldestOpset = 1;
 inline constexpr int64_t kNewestOpset = 25;
 
 struct Model {
