@@ -1,6 +1,7 @@
 #include "convkit/onnx/import.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <queue>
 #include <set>
 #include <unordered_map>
@@ -8,7 +9,6 @@
 #include "convkit/graph/edit.h"
 #include "convkit/graph/verify.h"
 #include "convkit/io/file.h"
-#include "convkit/io/io_error.h"
 #include "convkit/onnx/operators.h"
 #include "convkit/onnx/rank.h"
 
@@ -587,7 +587,8 @@ UnsupportedError::UnsupportedError(const std::string& file, std::vector<Unsuppor
 
 Model load_onnx(const std::string& path) {
   const io::Bytes bytes = io::read_file(path);
-  return import_bytes(view_of(bytes), io::parent_of(path), path);
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return import_bytes(view_of(bytes), folder.empty() ? "." : folder, path);
 }
 
 Model parse_onnx(std::span<const uint8_t> bytes, const std::string& name) {
