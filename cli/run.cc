@@ -19,6 +19,7 @@ constexpr const char* kExamples =
     "  convkit train --data fashion-mnist --epochs 3 --out runs/first\n"
     "  convkit evaluate runs/first\n"
     "  convkit predict runs/first picture.png\n"
+    "  convkit run model.onnx --input x=in.npy --output y=out.npy\n"
     "  convkit summary resnet18 --input 1x3x224x224\n"
     "Each verb has a help of its own: convkit train --help";
 
@@ -91,6 +92,7 @@ int run(const std::vector<std::string>& arguments, Console& console, const Inter
   add_train(app, session);
   add_evaluate(app, session);
   add_predict(app, session);
+  add_run(app, session);
   add_summary(app, session);
   add_data(app, session);
   add_version(app, session);

@@ -48,6 +48,7 @@ struct Session {
 void add_train(CLI::App& app, Session& session);
 void add_evaluate(CLI::App& app, Session& session);
 void add_predict(CLI::App& app, Session& session);
+void add_run(CLI::App& app, Session& session);
 void add_summary(CLI::App& app, Session& session);
 void add_data(CLI::App& app, Session& session);
 void add_version(CLI::App& app, Session& session);

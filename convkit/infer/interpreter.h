@@ -29,4 +29,10 @@ CONVKIT_API std::vector<Tensor> interpret(const graph::Graph& graph, std::span<c
 CONVKIT_API std::vector<Tensor> interpret_node(const graph::Node& node,
                                                std::span<const Tensor> inputs);
 
+/// The bytes that all tensors of this process together may take when a node makes another one; the
+/// machine's memory unless set. A file may ask for any number: nodes refuse, with a ValueError, to
+/// pass the limit. Throws ValueError for a limit that is not positive.
+CONVKIT_API void set_memory_limit(int64_t bytes);
+CONVKIT_API int64_t memory_limit();
+
 }  // namespace convkit::infer

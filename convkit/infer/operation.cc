@@ -3,22 +3,34 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "convkit/base/checked.h"
+#include "convkit/base/memory.h"
+#include "convkit/infer/interpreter.h"
 
 namespace convkit::infer {
 namespace {
 
 int64_t physical_memory() {
-  static const int64_t bytes = [] {
-    const int64_t pages = sysconf(_SC_PHYS_PAGES);
-    const int64_t page = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page > 0 ? pages * page : int64_t{1} << 32;
-  }();
+  const int64_t pages = sysconf(_SC_PHYS_PAGES);
+  const int64_t page = sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0 ? pages * page : int64_t{1} << 32;
+}
+
+std::atomic<int64_t>& limit() {
+  static std::atomic<int64_t> bytes = physical_memory();
   return bytes;
 }
 
 }  // namespace
+
+void set_memory_limit(int64_t bytes) {
+  CONVKIT_CHECK(bytes > 0, ValueError, "set_memory_limit: ", bytes, " bytes");
+  limit() = bytes;
+}
+
+int64_t memory_limit() { return limit(); }
 
 const Tensor& Call::input(std::size_t i) const {
   CONVKIT_CHECK(has(i), ValueError, "input ", i, " is not given");
@@ -37,8 +49,10 @@ Tensor make(const Shape& shape, DType dtype) {
   // Extents beside a 0 count too: strides are products of them.
   int64_t bytes = static_cast<int64_t>(item_size(dtype));
   for (const int64_t extent : shape) bytes = checked_mul(bytes, std::max<int64_t>(extent, 1));
-  CONVKIT_CHECK(bytes <= physical_memory(), ValueError, "a tensor of ", dtype, " ", shape,
-                " would take ", bytes, " bytes; this machine's memory has ", physical_memory());
+  const auto taken = static_cast<int64_t>(allocated_bytes());
+  CONVKIT_CHECK(bytes <= limit() - taken, ValueError, "a tensor of ", dtype, " ", shape,
+                " would take ", bytes, " bytes beside the ", taken, " in use; the limit is ",
+                limit().load(), " (infer::set_memory_limit)");
   return Tensor(shape, dtype);
 }
 

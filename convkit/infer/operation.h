@@ -41,8 +41,8 @@ struct Call {
 /// Computes the outputs of a node: as many as it names, wanted or not.
 using Function = Tensors (*)(const Call& call);
 
-/// Uninitialised elements. Throws ValueError for more bytes than the machine has memory: sizes come
-/// from files.
+/// Uninitialised elements. Throws ValueError where that would pass memory_limit(): sizes come from
+/// files.
 Tensor make(const Shape& shape, DType dtype);
 
 /// The elements of an integer tensor, in logical order. Throws DTypeError for other types and

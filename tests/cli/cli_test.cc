@@ -79,7 +79,7 @@ class CliTest : public testing::Test {
 TEST(Cli, ExplainsItself) {
   const Result result = convkit({"--help"});
   EXPECT_EQ(result.code, kSuccess);
-  for (const char* verb : {"train", "evaluate", "predict", "summary", "data", "version"}) {
+  for (const char* verb : {"train", "evaluate", "predict", "run", "summary", "data", "version"}) {
     EXPECT_THAT(result.out, HasSubstr(verb));
     const Result help = convkit({verb, "--help"});
     EXPECT_EQ(help.code, kSuccess);
