@@ -66,7 +66,16 @@ int64_t bytes_of(const TensorProto& proto, const Shape& shape, DType dtype) {
 // A tensor of bytes in row-major order.
 Tensor from_bytes(std::span<const uint8_t> bytes, const Shape& shape, DType dtype) {
   Tensor tensor(shape, dtype);
-  row_major_to_memory(shape, item_size(dtype), bytes.data(), tensor.raw_mutable_data());
+  const std::size_t item = item_size(dtype);
+  const uint8_t* elements = bytes.data();
+  Buffer<uint8_t> aligned;
+  // In a file elements stand anywhere.
+  if (reinterpret_cast<std::uintptr_t>(elements) % item != 0) {
+    aligned = Buffer<uint8_t>(bytes.size());
+    std::memcpy(aligned.data(), bytes.data(), bytes.size());
+    elements = aligned.data();
+  }
+  row_major_to_memory(shape, item, elements, tensor.raw_mutable_data());
   if (dtype == DType::boolean) {
     // A bool of any other value would be undefined behaviour.
     auto* values = static_cast<uint8_t*>(tensor.raw_mutable_data());
