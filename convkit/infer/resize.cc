@@ -19,25 +19,29 @@ struct Axis {
   double roi_end = 1;
 };
 
-// Where output position x lies in the input. NaN: outside of the region that is cropped.
+// Where output position x lies in the input. NaN: outside of the region that is cropped. In float,
+// as runtimes do it: where a position is halfway between two elements, its last bit decides.
 double original_position(const Axis& a, const std::string& mode, int64_t position) {
-  const auto x = static_cast<double>(position);
-  const auto in = static_cast<double>(a.in);
-  const double out = a.scale * in;  // not rounded, as in the definition
-  if (mode == "half_pixel") return (x + 0.5) / a.scale - 0.5;
-  if (mode == "asymmetric") return x / a.scale;
-  if (mode == "pytorch_half_pixel") return out == 1 ? -0.5 : (x + 0.5) / a.scale - 0.5;
+  const auto x = static_cast<float>(position);
+  const auto in = static_cast<float>(a.in);
+  const auto scale = static_cast<float>(a.scale);
+  const float out = scale * in;  // not rounded, as in the definition
+  const float half_pixel = (x + 0.5F) / scale - 0.5F;
+  if (mode == "half_pixel") return half_pixel;
+  if (mode == "asymmetric") return x / scale;
+  if (mode == "pytorch_half_pixel") return a.out == 1 ? 0 : half_pixel;
   if (mode == "align_corners") return out == 1 ? 0 : x * (in - 1) / (out - 1);
-  if (mode == "tf_half_pixel_for_nn") return (x + 0.5) / a.scale;
+  if (mode == "tf_half_pixel_for_nn") return (x + 0.5F) / scale;
   if (mode == "half_pixel_symmetric") {
-    const double offset = in / 2 * (1 - static_cast<double>(a.out) / out);
-    return offset + (x + 0.5) / a.scale - 0.5;
+    const float offset = in / 2 * (1 - static_cast<float>(a.out) / out);
+    return offset + half_pixel;
   }
   CONVKIT_CHECK(mode == "tf_crop_and_resize", ValueError, "coordinate_transformation_mode is '",
                 mode, "'");
-  const double part = a.roi_end - a.roi_start;
-  const double within = out == 1 ? part * (in - 1) / 2 : x * part * (in - 1) / (out - 1);
-  const double at = a.roi_start * (in - 1) + within;
+  const auto start = static_cast<float>(a.roi_start);
+  const auto part = static_cast<float>(a.roi_end) - start;
+  const float within = out == 1 ? part * (in - 1) / 2 : x * part * (in - 1) / (out - 1);
+  const float at = start * (in - 1) + within;
   return at < 0 || at > in - 1 ? NAN : at;
 }
 
