@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <queue>
 #include <set>
 #include <unordered_map>
@@ -29,15 +30,23 @@ std::string name_of_node(const NodeProto& node) {
 
 // What the parts of one import share.
 struct Import {
-  const ModelProto& model;
   ExternalFiles files;
+  std::map<std::pair<std::string_view, std::string_view>, const FunctionProto*> functions = {};
   std::vector<Unsupported> unsupported = {};
   int64_t node_count = 0;
+  int64_t function_bytes = 0;  ///< of constants in functions, once for each call
 
   // Functions that call functions could otherwise grow without bound.
   static constexpr int64_t kMostNodes = 1'000'000;
+  static constexpr int64_t kMostFunctionBytes = int64_t{64} << 20;
   static constexpr int kMostNestedCalls = 32;
 };
+
+int64_t byte_size(const TensorProto& tensor) {
+  return std::ssize(tensor.raw_data) + 4 * std::ssize(tensor.float_data) +
+         8 * (std::ssize(tensor.integer_data) + std::ssize(tensor.double_data) +
+              std::ssize(tensor.uint64_data));
+}
 
 // The names that are visible at one place: a graph's own, then those around it.
 class Names {
@@ -424,14 +433,12 @@ class GraphImport {
   }
 
   const FunctionProto* find_function(const NodeProto& proto) const {
-    for (const FunctionProto& function : shared_.model.functions)
-      if (function.name == proto.op_type && function.domain == proto.domain) return &function;
-    return nullptr;
+    const auto found = shared_.functions.find({proto.domain, proto.op_type});
+    return found == shared_.functions.end() ? nullptr : found->second;
   }
 
   // The function's nodes with the call's attributes in place of references to them.
-  static std::vector<NodeProto> with_attributes(const FunctionProto& function,
-                                                const NodeProto& call) {
+  std::vector<NodeProto> with_attributes(const FunctionProto& function, const NodeProto& call) {
     std::vector<NodeProto> nodes;
     for (const NodeProto& node : function.nodes) {
       NodeProto copy{.inputs = node.inputs,
@@ -461,7 +468,13 @@ class GraphImport {
                              .tensor = nullptr,
                              .graph = nullptr,
                              .has_other = source->has_other || source->graph != nullptr};
-        if (source->tensor) value.tensor = std::make_unique<TensorProto>(*source->tensor);
+        if (source->tensor) {
+          value.tensor = std::make_unique<TensorProto>(*source->tensor);
+          shared_.function_bytes += byte_size(*source->tensor);
+          CONVKIT_CHECK(shared_.function_bytes <= Import::kMostFunctionBytes, FormatError,
+                        "the constants of functions take more than ", Import::kMostFunctionBytes,
+                        " bytes when functions are put in their places");
+        }
         copy.attributes.push_back(std::move(value));
       }
       nodes.push_back(std::move(copy));
@@ -513,6 +526,9 @@ class GraphImport {
 };
 
 int64_t default_opset(const ModelProto& proto) {
+  constexpr std::size_t kMostDomains = 1000;
+  CONVKIT_CHECK(proto.opsets.size() <= kMostDomains, FormatError, "the file names ",
+                proto.opsets.size(), " operator sets");
   // The first files, and those of other domains only, do not say.
   int64_t opset = kOldestOpset;
   for (const auto& [domain, version] : proto.opsets)
@@ -542,7 +558,9 @@ Model import_model(const ModelProto& proto, std::optional<std::string> folder,
   model.opset = default_opset(proto);
   model.producer = proto.producer;
   for (const auto& [key, value] : proto.metadata) model.metadata.emplace(key, value);
-  Import shared{.model = proto, .files = ExternalFiles(std::move(folder))};
+  Import shared{.files = ExternalFiles(std::move(folder))};
+  for (const FunctionProto& function : proto.functions)
+    shared.functions.emplace(std::pair(function.domain, function.name), &function);
   GraphImport(shared, model.graph, proto.opsets).run(proto.graph);
   if (!shared.unsupported.empty()) throw UnsupportedError(file, std::move(shared.unsupported));
   name_outputs(model.graph, proto.graph);

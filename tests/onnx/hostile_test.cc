@@ -171,6 +171,13 @@ TEST(HostileOnnx, FunctionsThatCallThemselves) {
         {node(before, {"a"}, {"t"}, {}, "local"), node(before, {"t"}, {"r"}, {}, "local")}));
   }
   EXPECT_ERROR(parse(calls("F30", doubling)), FormatError, "more than 1000000 nodes");
+  // The same with a constant of a megabyte at the bottom: seven doublings are too many.
+  const Message megabyte =
+      tensor_attribute("value", tensor("c", {1 << 18}, 1, std::string(1 << 20, '\0')));
+  doubling[0] =
+      function("F0", {node("Constant", {}, {"c"}, {megabyte}), node("Add", {"a", "c"}, {"r"})});
+  EXPECT_NO_THROW(parse(calls("F5", doubling)));
+  EXPECT_ERROR(parse(calls("F7", doubling)), FormatError, "more than 67108864 bytes");
 }
 
 TEST(HostileOnnx, MoreMessagesThanAnyNet) {

@@ -82,6 +82,13 @@ inline Message graph_attribute(const std::string& name, const Message& graph) {
     w.add_int32(20, 5);
   });
 }
+inline Message tensor_attribute(const std::string& name, const Message& value) {
+  return message_of([&](protozero::pbf_writer& w) {
+    w.add_string(1, name);
+    w.add_message(5, value);
+    w.add_int32(20, 4);
+  });
+}
 /// The value of the calling function's attribute `reference`.
 inline Message reference_attribute(const std::string& name, const std::string& reference,
                                    int32_t type) {
