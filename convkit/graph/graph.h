@@ -70,23 +70,7 @@ struct Value {
   bool is_constant() const { return constant.defined(); }
 };
 
-struct Graph;
-
-struct Node {
-  Op op = Op::identity;
-  std::string name = {};
-  std::vector<ValueId> inputs = {};
-  std::vector<ValueId> outputs = {};
-  Attributes attributes = {};
-  /// Op::conditional alone has these two: then, else. Inputs 1… of the node are the inputs of both,
-  /// in order: a branch sees nothing else of the graph around it. The branches' outputs are the
-  /// node's.
-  std::vector<Graph> branches = {};
-
-  /// The input of that place, or kNoValue when it is not given.
-  ValueId input(std::size_t i) const { return i < inputs.size() ? inputs[i] : kNoValue; }
-  ValueId output(std::size_t i) const { return i < outputs.size() ? outputs[i] : kNoValue; }
-};
+struct Node;
 
 struct CONVKIT_API Graph {
   std::string name;
@@ -109,6 +93,22 @@ struct CONVKIT_API Graph {
   /// The input or output of that name; throws ValueError saying which there are.
   ValueId find_input(std::string_view value_name) const;
   ValueId find_output(std::string_view value_name) const;
+};
+
+struct Node {
+  Op op = Op::identity;
+  std::string name = {};
+  std::vector<ValueId> inputs = {};
+  std::vector<ValueId> outputs = {};
+  Attributes attributes = {};
+  /// Op::conditional alone has these two: then, else. Inputs 1… of the node are the inputs of both,
+  /// in order: a branch sees nothing else of the graph around it. The branches' outputs are the
+  /// node's.
+  std::vector<Graph> branches = {};
+
+  /// The input of that place, or kNoValue when it is not given.
+  ValueId input(std::size_t i) const { return i < inputs.size() ? inputs[i] : kNoValue; }
+  ValueId output(std::size_t i) const { return i < outputs.size() ? outputs[i] : kNoValue; }
 };
 
 /// Where each value comes from and who reads it. Made by uses_of, and out of date after any change.

@@ -229,10 +229,10 @@ class ExternalData : public testing::Test {
       t.add_string(8, "w");
       const std::pair<std::string, std::string> entries[] = {
           {"location", location}, {"offset", offset}, {"length", length}};
-      for (const auto& [key, text] : entries)
+      for (const auto& entry : entries)
         t.add_message(13, message_of([&](protozero::pbf_writer& e) {
-                        e.add_string(1, key);
-                        e.add_string(2, text);
+                        e.add_string(1, entry.first);
+                        e.add_string(2, entry.second);
                       }));
       t.add_int32(14, 1);
     });
