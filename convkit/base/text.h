@@ -42,12 +42,50 @@ std::string to_text(const std::array<int64_t, N>& values) {
 /// All parts one after the other.
 CONVKIT_API std::string concatenate(std::span<const std::string> parts);
 
-/// Concatenates the text of all arguments; any type with a `to_text` found by ADL may take part.
+namespace detail {
+
+/// How an argument of message() travels, so that few types do: literals of any length are pointers,
+/// integers of any width the widest ones, small values copies.
+template <class T>
+auto part_of(const T& value) {
+  if constexpr (std::is_array_v<T>) {
+    return static_cast<const char*>(value);
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    return std::string_view(value);
+  } else if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, char>) {
+    return value;
+  } else if constexpr (std::is_integral_v<T>) {
+    return static_cast<std::conditional_t<std::is_signed_v<T>, long long, unsigned long long>>(
+        value);
+  } else if constexpr (std::is_trivially_copyable_v<T> && sizeof(T) <= 2 * sizeof(void*)) {
+    return value;
+  } else {
+    return &value;
+  }
+}
+template <class T>
+std::string text_of(const T& value) {
+  return std::string(to_text(value));
+}
+template <class T>
+requires(!std::is_same_v<T, char>) std::string text_of(const T* value) {
+  return std::string(to_text(*value));
+}
+inline std::string text_of(const char* value) { return value; }
+
 /// Cold and small: hundreds of checks call it, and none of them in a good run.
+template <class... Parts>
+[[gnu::cold, gnu::noinline]] std::string joined(Parts... parts) {
+  const std::string texts[] = {text_of(parts)...};
+  return concatenate(texts);
+}
+
+}  // namespace detail
+
+/// Concatenates the text of all arguments; any type with a `to_text` found by ADL may take part.
 template <class... Args>
-[[gnu::cold, gnu::noinline]] std::string message(const Args&... args) {
-  const std::string parts[] = {std::string(to_text(args))...};
-  return concatenate(parts);
+std::string message(const Args&... args) {
+  return detail::joined(detail::part_of(args)...);
 }
 
 /// `12345678` → `12,345,678`, for tables.
