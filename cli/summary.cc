@@ -133,7 +133,7 @@ int list_models(Console& console) {
     return kSuccess;
   }
   for (const models::ModelFacts& facts : models::model_list())
-    console.out() << facts.name << std::string(12 - facts.name.size(), ' ') << facts.summary
+    console.out() << facts.name << std::string(14 - facts.name.size(), ' ') << facts.summary
                   << std::endl;
   return kSuccess;
 }

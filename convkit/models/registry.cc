@@ -4,9 +4,11 @@
 
 #include "convkit/models/lenet.h"
 #include "convkit/models/m5.h"
+#include "convkit/models/mobilenet.h"
 #include "convkit/models/r3d.h"
 #include "convkit/models/resnet.h"
 #include "convkit/models/small_net.h"
+#include "convkit/models/vgg.h"
 #include "convkit/nn/functions.h"
 
 namespace convkit::models {
@@ -37,6 +39,7 @@ int64_t smallest_extent(const std::string& base) {
   if (base == "default") return 4;
   if (base == "lenet5") return 12;
   if (base == "m5") return 1021;
+  if (base == "vgg16") return 32;
   return 1;
 }
 
@@ -59,6 +62,9 @@ nn::AnyModule make(const std::string& base, const Shape& input, int64_t classes)
   if (base == "m5") return M5(M5Options{.in_channels = channels, .num_classes = classes});
   if (base == "r3d_18")
     return r3d_18(ResNetOptions{.in_channels = channels, .num_classes = classes});
+  if (base == "vgg16") return vgg16(VggOptions{.in_channels = channels, .num_classes = classes});
+  if (base == "mobilenet_v2")
+    return mobilenet_v2(MobileNetOptions{.in_channels = channels, .num_classes = classes});
   switch (input.dim() - 1) {
     case 1:
       return make_ranked<1>(base, channels, classes);
@@ -78,6 +84,8 @@ const std::vector<ModelFacts>& model_list() {
       {"resnet18", "ResNet-18 (He et al. 2016)", {1, 2, 3}, 1000, {3, 224, 224}},
       {"resnet34", "ResNet-34 (He et al. 2016)", {1, 2, 3}, 1000, {3, 224, 224}},
       {"resnet50", "ResNet-50 (He et al. 2016)", {1, 2, 3}, 1000, {3, 224, 224}},
+      {"vgg16", "VGG-16 (Simonyan and Zisserman 2015)", {2}, 1000, {3, 224, 224}},
+      {"mobilenet_v2", "MobileNetV2 (Sandler et al. 2018)", {2}, 1000, {3, 224, 224}},
       {"r3d_18", "R3D-18 on video (Tran et al. 2018)", {3}, 400, {3, 16, 112, 112}},
       {"m5", "M5 on raw sound (Dai et al. 2017)", {1}, 10, {1, 16000}},
   };

@@ -21,6 +21,8 @@ TEST(Registry, MakesTheNetsOfTheirPapers) {
   EXPECT_EQ(parameters_of("resnet18"), 11'689'512);
   EXPECT_EQ(parameters_of("resnet34"), 21'797'672);
   EXPECT_EQ(parameters_of("resnet50"), 25'557'032);
+  EXPECT_EQ(parameters_of("vgg16"), 138'357'544);
+  EXPECT_EQ(parameters_of("mobilenet_v2"), 3'504'872);
   EXPECT_EQ(parameters_of("r3d_18"), 33'371'472);
   EXPECT_EQ(parameters_of("lenet5"), 61'706);
 }
@@ -30,7 +32,9 @@ TEST(Registry, MakesEveryNetThatItLists) {
   for (const ModelFacts& facts : model_list()) {
     for (const int64_t rank : facts.ranks) {
       // Small samples, so that the big nets take no time.
-      const int64_t extent = facts.name == "m5" ? 1021 : 12;
+      int64_t extent = 12;
+      if (facts.name == "m5") extent = 1021;
+      if (facts.name == "vgg16") extent = 32;
       std::vector<int64_t> sample(static_cast<std::size_t>(rank) + 1, extent);
       sample[0] = 2;
       const std::string name(facts.name);
@@ -58,7 +62,8 @@ TEST(Registry, TellsTheLayersTheirPaths) {
 
 TEST(Registry, ListsTheKnownForAnUnknownName) {
   EXPECT_ERROR(make_model("resnet19", {3, 32, 32}, 10), ValueError, "'resnet19'", "default",
-               "lenet5", "resnet18", "resnet34", "resnet50", "r3d_18", "m5");
+               "lenet5", "resnet18", "resnet34", "resnet50", "vgg16", "mobilenet_v2", "r3d_18",
+               "m5");
   EXPECT_ERROR(find_model("-1d"), ValueError, "'-1d'");
   EXPECT_ERROR(find_model("m5-2d"), ValueError, "no 2-d form of m5");
 }
@@ -69,6 +74,7 @@ TEST(Registry, RefusesSamplesTheNetCannotTake) {
   EXPECT_ERROR(make_model("resnet18", {3}, 10), ShapeError, "0 spatial axes", "1, 2 or 3");
   EXPECT_ERROR(make_model("default", {1, 3, 28}, 10), ShapeError, "1×3×28", "at least 4");
   EXPECT_ERROR(make_model("lenet5", {1, 11, 28}, 10), ShapeError, "at least 12");
+  EXPECT_ERROR(make_model("vgg16", {3, 31, 64}, 10), ShapeError, "at least 32");
   EXPECT_ERROR(make_model("m5", {1, 500}, 10), ShapeError, "at least 1021");
   EXPECT_ERROR(make_model("resnet18", {0, 32, 32}, 10), ShapeError, "no channels");
   EXPECT_ERROR(make_model("resnet18", {3, 32, 32}, 0), ValueError, "num_classes is 0");
