@@ -94,6 +94,7 @@ int run(const std::vector<std::string>& arguments, Console& console, const Inter
   add_predict(app, session);
   add_run(app, session);
   add_summary(app, session);
+  add_export(app, session);
   add_data(app, session);
   add_version(app, session);
 

@@ -50,6 +50,7 @@ void add_evaluate(CLI::App& app, Session& session);
 void add_predict(CLI::App& app, Session& session);
 void add_run(CLI::App& app, Session& session);
 void add_summary(CLI::App& app, Session& session);
+void add_export(CLI::App& app, Session& session);
 void add_data(CLI::App& app, Session& session);
 void add_version(CLI::App& app, Session& session);
 

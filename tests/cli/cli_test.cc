@@ -11,6 +11,8 @@
 #include "convkit/base/text.h"
 #include "convkit/io/file.h"
 #include "convkit/io/media/image.h"
+#include "convkit/io/safetensors.h"
+#include "convkit/onnx/import.h"
 #include "tests/support/limits.h"
 #include "tests/support/picture_folder.h"
 #include "tests/support/temp_dir.h"
@@ -79,7 +81,8 @@ class CliTest : public testing::Test {
 TEST(Cli, ExplainsItself) {
   const Result result = convkit({"--help"});
   EXPECT_EQ(result.code, kSuccess);
-  for (const char* verb : {"train", "evaluate", "predict", "run", "summary", "data", "version"}) {
+  for (const char* verb :
+       {"train", "evaluate", "predict", "run", "summary", "export", "data", "version"}) {
     EXPECT_THAT(result.out, HasSubstr(verb));
     const Result help = convkit({verb, "--help"});
     EXPECT_EQ(help.code, kSuccess);
@@ -229,8 +232,52 @@ TEST_F(CliTest, TrainsEvaluatesAndPredicts) {
   EXPECT_TRUE(predicted["predictions"][0]["classes"][0]["probability"].is_number());
 
   expect_wrong_usage({"summary", dir / "run", "--classes", "5"}, "goes with a net by name");
+  const json exported = json_of(convkit({"export", dir / "run", dir / "run.onnx", "--json"}));
+  EXPECT_EQ(exported["input"], "float32 N×1×8×8");
+  EXPECT_TRUE(onnx::load_onnx(dir / "run.onnx").metadata.contains("convkit"));
+  expect_wrong_usage({"export", dir / "run", dir / "x.onnx", "--weights", "w"},
+                     "weights of its own");
   const json summary = json_of(convkit({"summary", dir / "run", "--json"}));
   EXPECT_EQ(summary["input"], json({1, 1, 8, 8}));
+}
+
+TEST_F(CliTest, ExportsNetsByNameAndTheirWeights) {
+  const std::string model = dir / "small.onnx";
+  const std::string weights = dir / "small.safetensors";
+  const std::string script = dir / "load.py";
+  const json first = json_of(convkit({"export", "resnet18", weights, "--input", "1x1x32x32",
+                                      "--classes", "4", "--python", script, "--json"}));
+  EXPECT_EQ(first["tensors"], 122);
+  EXPECT_TRUE(first["weights"].is_null());
+  const io::Bytes program = io::read_file(script);
+  EXPECT_THAT(std::string(program.begin(), program.end()),
+              AllOf(HasSubstr("resnet18(weights=None, num_classes=4)"), HasSubstr("net.conv1 ="),
+                    HasSubstr("Conv2d(1,"), HasSubstr("load_file(")));
+  const std::vector<std::string> same = {"--input", "1x1x32x32", "--classes", "4"};
+  std::vector<std::string> again = {"export", "resnet18", model, "--weights", weights, "--json"};
+  again.insert(again.end(), same.begin(), same.end());
+  const json second = json_of(convkit(again));
+  EXPECT_EQ(second["opset"], 17);
+  EXPECT_EQ(second["input"], "float32 N×1×32×32");
+  EXPECT_EQ(second["output"], "float32 N×4");
+  EXPECT_EQ(second["weights"], weights);
+  const onnx::Model loaded = onnx::load_onnx(model);
+  const io::SafeTensors saved = io::load_safetensors(weights);
+  for (const graph::Value& value : loaded.graph.values) {
+    if (value.is_constant()) {
+      EXPECT_TRUE(bit_equal(value.constant, saved.at(value.name))) << value.name;
+    }
+  }
+  EXPECT_THAT(convkit({"export", "m5", weights}).out,
+              AllOf(HasSubstr("not trained"), HasSubstr("torchvision has no m5")));
+  EXPECT_THAT(convkit({"export", "lenet5", model}).out, HasSubstr("N×1×28×28"));
+  expect_wrong_usage({"export", "lenet5", "lenet5.pt"}, ".onnx");
+  expect_wrong_usage({"export", "lenet6", model}, "'lenet6'");
+  expect_wrong_usage({"export", "lenet5", model, "--python", script}, "--python loads weights");
+  expect_wrong_usage({"export", "lenet5", weights, "--opset", "17"}, "--opset goes with");
+  expect_failure({"export", "lenet5", model, "--opset", "12"}, "convkit writes 17 to 25");
+  expect_failure({"export", "lenet5", model, "--weights", weights}, "conv");
+  expect_failure({"export", "lenet5", dir / "none/x.onnx"}, "none");
 }
 
 TEST_F(CliTest, TellsTheOutcomeAsJson) {

@@ -1,0 +1,78 @@
+#include "cli/subject.h"
+
+#include <charconv>
+
+#include "cli/verbs.h"
+#include "convkit/base/text.h"
+#include "convkit/io/file.h"
+#include "convkit/io/folder.h"
+#include "convkit/models/registry.h"
+#include "convkit/train/model_card.h"
+#include "convkit/train/run_directory.h"
+
+namespace convkit::cli {
+namespace {
+
+Shape parse_shape(const std::string& text) {
+  std::vector<int64_t> extents;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (true) {
+    int64_t extent = 0;
+    const auto [after, error] = std::from_chars(at, end, extent);
+    const bool is_sound = error == std::errc() && extent >= 1 && extent <= INT32_MAX &&
+                          (after == end || ((*after == 'x' || *after == ',') && after + 1 != end));
+    if (!is_sound || extents.size() + 1 > kMaxDim)
+      throw UsageError(message("--input '", text,
+                               "' is no shape; write batch, channels and sizes,"
+                               " such as 1x3x224x224"));
+    extents.push_back(extent);
+    if (after == end) return Shape(extents);
+    at = after + 1;
+  }
+}
+
+// As --input takes it: 1x3x224x224.
+std::string typed(const Shape& shape) {
+  std::string text;
+  for (const int64_t extent : shape) text += (text.empty() ? "" : "x") + std::to_string(extent);
+  return text;
+}
+
+Shape with_batch(const Shape& sample) { return sample.with_inserted(0, 1); }
+
+bool is_file_or_folder(const std::string& path) {
+  return io::file_exists(path) || io::folder_exists(path);
+}
+
+}  // namespace
+
+Subject find_subject(const SubjectOptions& options) {
+  if (!is_file_or_folder(options.what)) {
+    const models::ModelFacts& facts =
+        as_usage([&]() -> decltype(auto) { return models::find_model(options.what); });
+    const Shape input =
+        options.input.empty() ? with_batch(facts.input) : parse_shape(options.input);
+    if (input.dim() < 3)
+      throw UsageError(message("--input ", options.input, " has ", input.dim(),
+                               " extents; it needs batch, channels and sizes, such as ",
+                               typed(with_batch(facts.input))));
+    const int64_t classes = options.classes > 0 ? options.classes : facts.num_classes;
+    return {models::make_model(options.what, input.without(0), classes),
+            input,
+            options.what,
+            classes,
+            "",
+            {}};
+  }
+  if (options.classes > 0)
+    throw UsageError("--classes goes with a net by name; a run's net has the classes of its data");
+  const std::string weights = train::find_weights(options.what);
+  train::LoadedNet loaded = train::load_net(weights);
+  Shape input = with_batch(loaded.card.input);
+  if (!options.input.empty()) input = parse_shape(options.input);
+  return {std::move(loaded.net),           input,   loaded.card.config.model,
+          std::ssize(loaded.card.classes), weights, train::to_metadata(loaded.card)};
+}
+
+}  // namespace convkit::cli
