@@ -13,6 +13,7 @@ constexpr OpInfo kTable[] = {
     {"Gemm", 2, 3},
     {"MatMul", 2, 2},
     {"Einsum", 1, kAnyNumber},
+    {"FusedConv", 2, 4},
     {"BatchNormalization", 5, 5, 1, 3},
     {"InstanceNormalization", 3, 3},
     {"LayerNormalization", 2, 3, 1, 3},

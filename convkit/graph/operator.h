@@ -14,6 +14,14 @@
 /// in its newest operator set (https://onnx.ai/onnx/operators). Whoever makes a graph brings older
 /// forms into this one: an attribute that has become an input is an input, and every attribute
 /// with a default is written out. Passes and executors thus know one form of each.
+///
+/// One is convkit's own, made by passes only: FusedConv(x, w, bias?, residual?), with Conv's
+/// attributes and the numbers `low` and `high`, is
+///
+///     min(max(Conv(x, w, bias) + residual, low), high)
+///
+/// where the residual broadcasts as in Add. x may also be a matrix (N, C) and w one (M, C): a
+/// convolution without spatial axes, x · wᵀ + bias.
 namespace convkit::graph {
 
 /// In the order of the table in operator.cc, which says the rest.
@@ -24,6 +32,7 @@ enum class Op : uint8_t {
   gemm,
   matmul,
   einsum,
+  fused_conv,
   // Normalisation
   batch_normalization,
   instance_normalization,

@@ -12,27 +12,6 @@
 namespace convkit::infer {
 namespace {
 
-// The kernels have three axes; a lower rank's are the last ones.
-kernels::ConvGeometry geometry_of(const Windows& w, int64_t batch, int64_t in_channels,
-                                  int64_t out_channels, int64_t groups) {
-  kernels::ConvGeometry g;
-  g.batch = batch;
-  g.in_channels = in_channels;
-  g.out_channels = out_channels;
-  g.groups = groups;
-  for (std::size_t i = 0; i < w.axes(); ++i) {
-    const std::size_t axis = kernels::kAxes - w.axes() + i;
-    g.in[axis] = w.in[i];
-    g.out[axis] = w.out[i];
-    g.kernel[axis] = w.kernel[i];
-    g.stride[axis] = w.stride[i];
-    g.dilation[axis] = w.dilation[i];
-    g.pad_lo[axis] = w.pad_lo[i];
-    g.pad_hi[axis] = w.pad_hi[i];
-  }
-  return g;
-}
-
 Shape output_shape(int64_t batch, int64_t channels, const Integers& spatial) {
   Integers extents = {batch, channels};
   extents.insert(extents.end(), spatial.begin(), spatial.end());
@@ -142,7 +121,7 @@ Tensors run_conv(const Call& call) {
   const Tensor bias = call.has(2) ? for_kernels(call.input(2)) : Tensor();
   Tensor y = make(output_shape(x.size(0), w.size(0), windows.out), in.dtype());
   if (y.numel() == 0) return {y.to(x.dtype())};
-  const kernels::ConvGeometry g = geometry_of(windows, x.size(0), x.size(1), w.size(0), groups);
+  const kernels::ConvGeometry g = conv_geometry(windows, x.size(0), x.size(1), w.size(0), groups);
   in_type(in, [&]<class T>() {
     kernels::conv_forward(g, in.data<T>(), weight.data<T>(),
                           bias.defined() ? bias.data<T>() : nullptr, y.mutable_data<T>());
@@ -214,7 +193,7 @@ Tensors run_conv_transpose(const Call& call) {
   const Tensor bias = call.has(2) ? for_kernels(call.input(2)) : Tensor();
   Tensor y = make(output_shape(x.size(0), channels, windows.in), in.dtype());
   if (y.numel() == 0) return {y.to(x.dtype())};
-  const kernels::ConvGeometry g = geometry_of(windows, x.size(0), channels, x.size(1), groups);
+  const kernels::ConvGeometry g = conv_geometry(windows, x.size(0), channels, x.size(1), groups);
   in_type(in, [&]<class T>() {
     kernels::conv_backward_input(g, in.data<T>(), weight.data<T>(), y.mutable_data<T>());
     add_bias<T>(y, bias);
@@ -317,6 +296,28 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 }
 
 Tensors run_matmul(const Call& call) { return {matmul(call.input(0), call.input(1))}; }
+
+Tensors run_fused_conv(const Call& call) {
+  Tensors given(call.inputs.begin(),
+                call.inputs.begin() + std::min<std::ptrdiff_t>(3, std::ssize(call.inputs)));
+  const Shape x = call.input(0).shape();
+  if (x.dim() == 2) {
+    const Shape w = call.input(1).shape();
+    CONVKIT_CHECK(w.dim() == 2, ShapeError, "the input is the matrix ", x, ", but the weight ", w,
+                  " is none");
+    for (std::size_t i = 0; i < 2; ++i)
+      given[i] = given[i].reshaped(given[i].shape().with_inserted(2, 1));
+  }
+  Tensor y = run_conv({call.node, given})[0];
+  if (x.dim() == 2) y = y.reshaped(y.shape().without(2));
+  if (call.has(3)) {
+    const graph::Node add{.op = graph::Op::add};
+    y = run_binary({add, Tensors{y, call.input(3)}})[0];
+  }
+  const graph::Node clip{.op = graph::Op::clip};
+  const auto limit = [&](const char* name) { return full({}, call.number(name), DType::float64); };
+  return run_clip({clip, Tensors{y, limit("low"), limit("high")}});
+}
 
 // Σ over the letters that the result has not, of the products of all operands; "...ij" stands for
 // as many leading axes as there are besides.

@@ -20,6 +20,7 @@ constexpr Range kTable[] = {
     {Op::gemm, Op::gemm, run_gemm},
     {Op::matmul, Op::matmul, run_matmul},
     {Op::einsum, Op::einsum, run_einsum},
+    {Op::fused_conv, Op::fused_conv, run_fused_conv},
     {Op::batch_normalization, Op::batch_normalization, run_batch_normalization},
     {Op::instance_normalization, Op::instance_normalization, run_instance_normalization},
     {Op::layer_normalization, Op::layer_normalization, run_layer_normalization},

@@ -16,6 +16,7 @@ Tensors run_conv_transpose(const Call& call);
 Tensors run_gemm(const Call& call);
 Tensors run_matmul(const Call& call);
 Tensors run_einsum(const Call& call);
+Tensors run_fused_conv(const Call& call);
 /// a · b over the last two axes, the others broadcast, as numpy.matmul; also for vectors.
 Tensor matmul(const Tensor& a, const Tensor& b);
 

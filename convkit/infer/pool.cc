@@ -12,44 +12,6 @@ namespace {
 
 using graph::Op;
 
-// A window's taps inside the input, and how many stand inside the padded input.
-kernels::PoolWindow window_at(const Windows& w, std::size_t axis, int64_t position,
-                              bool count_pad) {
-  const int64_t first = position * w.stride[axis] - w.pad_lo[axis];
-  const int64_t step = w.dilation[axis];
-  // How many of the taps come before `bound`.
-  const auto before = [&](int64_t bound) {
-    const int64_t taps = first >= bound ? 0 : (bound - first + step - 1) / step;
-    return std::min(taps, w.kernel[axis]);
-  };
-  const int64_t outside = before(0);
-  const int64_t count = std::max<int64_t>(before(w.in[axis]) - outside, 0);
-  const int64_t divisor = count_pad ? before(w.in[axis] + w.pad_hi[axis]) : count;
-  return {.begin = count == 0 ? 0 : first + outside * step,
-          .count = count,
-          .divisor = divisor,
-          .share = divisor == 0 ? 0 : 1 / static_cast<double>(divisor)};
-}
-
-kernels::PoolGeometry geometry_of(const Windows& w, const Shape& x, bool count_pad) {
-  kernels::PoolGeometry g;
-  g.batch = x[0];
-  g.channels = x[1];
-  const std::size_t missing = kernels::kAxes - w.axes();
-  for (std::size_t i = 0; i < static_cast<std::size_t>(kernels::kAxes); ++i) {
-    kernels::PoolAxis& axis = g.axes[i];
-    if (i < missing) {
-      axis.windows.push_back({.begin = 0, .count = 1, .divisor = 1, .share = 1});
-      continue;
-    }
-    axis.in = w.in[i - missing];
-    axis.step = w.dilation[i - missing];
-    for (int64_t o = 0; o < w.out[i - missing]; ++o)
-      axis.windows.push_back(window_at(w, i - missing, o, count_pad));
-  }
-  return g;
-}
-
 struct Pool {
   Windows windows;
   Tensor y;  ///< of the type the kernels compute in
@@ -66,7 +28,7 @@ Pool pool_of(const Call& call, const Tensor& x, bool count_pad) {
   extents.insert(extents.end(), pool.windows.out.begin(), pool.windows.out.end());
   // Before the windows are listed: a file may ask for any number of them.
   pool.y = make(Shape(extents), x.dtype());
-  pool.geometry = geometry_of(pool.windows, x.shape(), count_pad);
+  pool.geometry = pool_geometry(pool.windows, x.shape(), count_pad);
   return pool;
 }
 

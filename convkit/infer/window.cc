@@ -22,6 +22,25 @@ void set_pads(const Call& call, Windows& w) {
   }
 }
 
+// A window's taps inside the input, and how many stand inside the padded input.
+kernels::PoolWindow window_at(const Windows& w, std::size_t axis, int64_t position,
+                              bool count_pad) {
+  const int64_t first = position * w.stride[axis] - w.pad_lo[axis];
+  const int64_t step = w.dilation[axis];
+  // How many of the taps come before `bound`.
+  const auto before = [&](int64_t bound) {
+    const int64_t taps = first >= bound ? 0 : (bound - first + step - 1) / step;
+    return std::min(taps, w.kernel[axis]);
+  };
+  const int64_t outside = before(0);
+  const int64_t count = std::max<int64_t>(before(w.in[axis]) - outside, 0);
+  const int64_t divisor = count_pad ? before(w.in[axis] + w.pad_hi[axis]) : count;
+  return {.begin = count == 0 ? 0 : first + outside * step,
+          .count = count,
+          .divisor = divisor,
+          .share = divisor == 0 ? 0 : 1 / static_cast<double>(divisor)};
+}
+
 }  // namespace
 
 void need_positive(const Integers& list, const char* what) {
@@ -71,6 +90,45 @@ Windows windows_of(const Call& call, const Shape& input, const Integers& kernel)
     w.out.push_back(std::max<int64_t>(out, 0));
   }
   return w;
+}
+
+kernels::ConvGeometry conv_geometry(const Windows& w, int64_t batch, int64_t in_channels,
+                                    int64_t out_channels, int64_t groups) {
+  kernels::ConvGeometry g;
+  g.batch = batch;
+  g.in_channels = in_channels;
+  g.out_channels = out_channels;
+  g.groups = groups;
+  for (std::size_t i = 0; i < w.axes(); ++i) {
+    const std::size_t axis = kernels::kAxes - w.axes() + i;
+    g.in[axis] = w.in[i];
+    g.out[axis] = w.out[i];
+    g.kernel[axis] = w.kernel[i];
+    g.stride[axis] = w.stride[i];
+    g.dilation[axis] = w.dilation[i];
+    g.pad_lo[axis] = w.pad_lo[i];
+    g.pad_hi[axis] = w.pad_hi[i];
+  }
+  return g;
+}
+
+kernels::PoolGeometry pool_geometry(const Windows& w, const Shape& x, bool count_pad) {
+  kernels::PoolGeometry g;
+  g.batch = x[0];
+  g.channels = x[1];
+  const std::size_t missing = kernels::kAxes - w.axes();
+  for (std::size_t i = 0; i < static_cast<std::size_t>(kernels::kAxes); ++i) {
+    kernels::PoolAxis& axis = g.axes[i];
+    if (i < missing) {
+      axis.windows.push_back({.begin = 0, .count = 1, .divisor = 1, .share = 1});
+      continue;
+    }
+    axis.in = w.in[i - missing];
+    axis.step = w.dilation[i - missing];
+    for (int64_t o = 0; o < w.out[i - missing]; ++o)
+      axis.windows.push_back(window_at(w, i - missing, o, count_pad));
+  }
+  return g;
 }
 
 }  // namespace convkit::infer
