@@ -21,32 +21,6 @@ std::string title(const Node& node) {
   return node.name.empty() ? message(node.op) : message(node.name, " (", node.op, ")");
 }
 
-void check_inputs(const Graph& graph, std::span<const Tensor> inputs) {
-  CONVKIT_CHECK(inputs.size() == graph.inputs.size(), ValueError, "the net has ",
-                graph.inputs.size(), " inputs, but ", inputs.size(), " are given");
-  std::map<std::string, std::pair<int64_t, std::string>> named;  // extents, and where they stand
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const graph::Value& value = graph.value(graph.inputs[i]);
-    const Tensor& given = inputs[i];
-    CONVKIT_CHECK(given.defined(), ValueError, "input '", value.name, "' is undefined");
-    CONVKIT_CHECK(!value.type.dtype || *value.type.dtype == given.dtype(), DTypeError, "input '",
-                  value.name, "' is ", given.dtype(), ", but the net takes ", to_text(value.type),
-                  "; convert it with to()");
-    CONVKIT_CHECK(accepts(value.type, given), ShapeError, "input '", value.name, "' has the shape ",
-                  given.shape(), ", but the net takes ", to_text(value.type));
-    if (!value.type.dims) continue;
-    for (std::size_t axis = 0; axis < value.type.dims->size(); ++axis) {
-      const graph::Dim& dim = (*value.type.dims)[axis];
-      if (dim.known() || dim.name.empty()) continue;
-      const int64_t extent = given.shape().begin()[axis];
-      const auto [found, is_new] = named.try_emplace(dim.name, extent, value.name);
-      CONVKIT_CHECK(found->second.first == extent, ShapeError, "'", dim.name, "' is ",
-                    found->second.first, " in input '", found->second.second, "', but ", extent,
-                    " in input '", value.name, "'");
-    }
-  }
-}
-
 std::vector<Tensor> run(const Graph& graph, std::span<const Tensor> inputs, const Watcher& watch);
 
 std::vector<Tensor> run_node(const Node& node, std::span<const Tensor> inputs,
@@ -98,6 +72,32 @@ std::vector<Tensor> run(const Graph& graph, std::span<const Tensor> inputs, cons
 }
 
 }  // namespace
+
+void check_inputs(const Graph& graph, std::span<const Tensor> inputs) {
+  CONVKIT_CHECK(inputs.size() == graph.inputs.size(), ValueError, "the net has ",
+                graph.inputs.size(), " inputs, but ", inputs.size(), " are given");
+  std::map<std::string, std::pair<int64_t, std::string>> named;  // extents, and where they stand
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const graph::Value& value = graph.value(graph.inputs[i]);
+    const Tensor& given = inputs[i];
+    CONVKIT_CHECK(given.defined(), ValueError, "input '", value.name, "' is undefined");
+    CONVKIT_CHECK(!value.type.dtype || *value.type.dtype == given.dtype(), DTypeError, "input '",
+                  value.name, "' is ", given.dtype(), ", but the net takes ", to_text(value.type),
+                  "; convert it with to()");
+    CONVKIT_CHECK(accepts(value.type, given), ShapeError, "input '", value.name, "' has the shape ",
+                  given.shape(), ", but the net takes ", to_text(value.type));
+    if (!value.type.dims) continue;
+    for (std::size_t axis = 0; axis < value.type.dims->size(); ++axis) {
+      const graph::Dim& dim = (*value.type.dims)[axis];
+      if (dim.known() || dim.name.empty()) continue;
+      const int64_t extent = given.shape().begin()[axis];
+      const auto [found, is_new] = named.try_emplace(dim.name, extent, value.name);
+      CONVKIT_CHECK(found->second.first == extent, ShapeError, "'", dim.name, "' is ",
+                    found->second.first, " in input '", found->second.second, "', but ", extent,
+                    " in input '", value.name, "'");
+    }
+  }
+}
 
 std::vector<Tensor> interpret(const Graph& graph, std::span<const Tensor> inputs,
                               const Watcher& watch) {

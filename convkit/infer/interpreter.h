@@ -24,6 +24,9 @@ using Watcher = std::function<void(const graph::Node& node, std::span<const Tens
 CONVKIT_API std::vector<Tensor> interpret(const graph::Graph& graph, std::span<const Tensor> inputs,
                                           const Watcher& watch = nullptr);
 
+/// The checks of interpret(): throws unless the graph takes these inputs.
+CONVKIT_API void check_inputs(const graph::Graph& graph, std::span<const Tensor> inputs);
+
 /// One node by itself. `inputs` are the tensors of its inputs, undefined where none is given. Not
 /// for conditional nodes (ValueError).
 CONVKIT_API std::vector<Tensor> interpret_node(const graph::Node& node,

@@ -92,6 +92,56 @@ Windows windows_of(const Call& call, const Shape& input, const Integers& kernel)
   return w;
 }
 
+Windows transposed_windows(const Call& call, const Shape& input, const Integers& kernel) {
+  const int64_t axes = input.dim() - 2;
+  // What the convolution would read is what is computed here.
+  Windows windows;
+  windows.out.assign(input.begin() + 2, input.end());
+  windows.kernel = kernel;
+  windows.stride = call.integers("strides", axes, 1);
+  windows.dilation = call.integers("dilations", axes, 1);
+  const Integers extra = call.integers("output_padding", axes, 0);
+  const Integers& pads = call.integers("pads");
+  Integers told = call.integers("output_shape");
+  if (std::ssize(told) == axes + 2) told.erase(told.begin(), told.begin() + 2);
+  need_positive(windows.kernel, "the kernel");
+  need_positive(windows.stride, "strides");
+  need_positive(windows.dilation, "dilations");
+  CONVKIT_CHECK(pads.empty() || std::ssize(pads) == 2 * axes, ShapeError, "pads ", pads, " has ",
+                pads.size(), " numbers, but ", axes, " spatial axes need ", 2 * axes);
+  CONVKIT_CHECK(told.empty() || std::ssize(told) == axes, ShapeError, "output_shape ", told,
+                " has ", told.size(), " numbers, but ", axes, " are needed");
+  const std::string& auto_pad = call.text("auto_pad");
+  for (std::size_t i = 0; i < static_cast<std::size_t>(axes); ++i) {
+    const int64_t span = kernel_span(kernel[i], windows.dilation[i]);
+    CONVKIT_CHECK(extra[i] >= 0 && extra[i] <= kMaxWindow, ValueError, "output_padding ", extra,
+                  " has numbers outside 0 to ", kMaxWindow);
+    CONVKIT_CHECK(windows.out[i] >= 1 && windows.out[i] <= kMaxWindow, ShapeError, "the input ",
+                  input, " is empty or too long");
+    const int64_t full = windows.stride[i] * (windows.out[i] - 1) + span;
+    int64_t lo = pads.empty() ? 0 : pads[i];
+    const int64_t hi = pads.empty() ? 0 : pads[i + static_cast<std::size_t>(axes)];
+    for (const int64_t pad : {lo, hi})
+      CONVKIT_CHECK(pad >= -kMaxWindow && pad <= kMaxWindow, ValueError, "pads ", pads,
+                    " has numbers that are too large");
+    int64_t size = full + extra[i] - lo - hi;
+    if (auto_pad != "NOTSET" || !told.empty()) {
+      size = told.empty() ? windows.out[i] * windows.stride[i] : told[i];
+      // What is missing, rather than too much, is missing at the end.
+      const int64_t total = std::max<int64_t>(0, full + extra[i] - size);
+      const int64_t half = total / 2;
+      // The odd one stands at the end for SAME_UPPER, else at the start.
+      lo = auto_pad == "SAME_UPPER" ? half : total - half;
+    }
+    CONVKIT_CHECK(size >= 1 && size <= kMaxWindow, ShapeError, "the output would have ", size,
+                  " elements along spatial axis ", i);
+    windows.in.push_back(size);
+    windows.pad_lo.push_back(lo);
+    windows.pad_hi.push_back(full - size - lo);
+  }
+  return windows;
+}
+
 kernels::ConvGeometry conv_geometry(const Windows& w, int64_t batch, int64_t in_channels,
                                     int64_t out_channels, int64_t groups) {
   kernels::ConvGeometry g;

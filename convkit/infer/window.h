@@ -26,6 +26,10 @@ struct Windows {
 /// make no sense or leave no output.
 Windows windows_of(const Call& call, const Shape& input, const Integers& kernel);
 
+/// Those of the convolution whose transpose a node computes: its output is the node's input, of
+/// that shape, and its input the node's output. Errors as above.
+Windows transposed_windows(const Call& call, const Shape& input, const Integers& kernel);
+
 /// The same for the kernels, which have three axes: a lower rank's are the last ones.
 kernels::ConvGeometry conv_geometry(const Windows& windows, int64_t batch, int64_t in_channels,
                                     int64_t out_channels, int64_t groups);

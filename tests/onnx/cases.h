@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "convkit/infer/interpreter.h"
+#include "convkit/infer/session.h"
 #include "convkit/io/folder.h"
 #include "convkit/onnx/import.h"
 #include "tests/support/golden.h"
@@ -46,10 +47,18 @@ inline Tensor as_declared(const Tensor& tensor, const graph::ValueType& type) {
                   DType::bfloat16);
 }
 
-/// Runs every data set of a conformance case's folder; true when all outputs are right.
+/// float32 near 0, where terms of sums of around 1 cancel out: some units in the last of 24 bits.
+inline constexpr double kSessionAbsolute = 1e-6;
+
+/// Runs every data set of a conformance case's folder, by the interpreter and by a session; true
+/// when all outputs are right.
 inline bool run_case(Model model, const std::string& folder) {
   bool right = true;
   int sets = 0;
+  // The cases of CastLike declare another shape for `like` than they give.
+  if (model.graph.inputs.size() == 2 && model.graph.value(model.graph.inputs[1]).name == "like")
+    model.graph.value(model.graph.inputs[1]).type.dims.reset();
+  const infer::Session session(model.graph, {.exactness = Exactness::exact});
   for (const std::string& name : io::list_folder(folder).folders) {
     if (!name.starts_with("test_data_set")) continue;
     ++sets;
@@ -58,15 +67,17 @@ inline bool run_case(Model model, const std::string& folder) {
     for (std::size_t i = 0; i < model.graph.inputs.size(); ++i)
       inputs.push_back(as_declared(load_tensor_proto(set + "input_" + std::to_string(i) + ".pb"),
                                    model.graph.value(model.graph.inputs[i]).type));
-    // The cases of CastLike declare another shape for `like` than they give.
-    if (model.graph.inputs.size() == 2 && model.graph.value(model.graph.inputs[1]).name == "like")
-      model.graph.value(model.graph.inputs[1]).type.dims.reset();
     const std::vector<Tensor> outputs = infer::interpret(model.graph, inputs);
+    const std::vector<Tensor> compiled = session.run(inputs);
+    EXPECT_EQ(compiled.size(), outputs.size());
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const std::string file = "output_" + std::to_string(i) + ".pb";
       const graph::ValueType type{.dtype = outputs[i].dtype()};
       const Tensor expected = as_declared(load_tensor_proto(set + file), type);
       right = expect_equal(outputs[i], expected, file) && right;
+      // The cases' own numbers are computed in float32, as a session's steps are.
+      right =
+          expect_equal(compiled[i], expected, file + " of a session", kSessionAbsolute) && right;
     }
   }
   EXPECT_GT(sets, 0) << "the case has no data";

@@ -31,7 +31,10 @@ TEST_P(LightNet, GivesItsExpectedOutput) {
   const std::vector<Tensor> outputs =
       infer::interpret(model.graph, std::vector<Tensor>{from_values(ramp, *shape)});
   ASSERT_FALSE(outputs.empty());
-  expect_equal(outputs[0], load_tensor_proto(path_of(name + "_output_0.pb")), name);
+  const Tensor expected = load_tensor_proto(path_of(name + "_output_0.pb"));
+  expect_equal(outputs[0], expected, name);
+  const infer::Session session(model.graph);
+  expect_equal(session(from_values(ramp, *shape)), expected, name + " of a session");
 }
 
 INSTANTIATE_TEST_SUITE_P(, LightNet,

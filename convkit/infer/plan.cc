@@ -1,0 +1,360 @@
+#include "convkit/infer/plan.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include "convkit/autograd/record.h"
+#include "convkit/base/scope.h"
+#include "convkit/base/thread_pool.h"
+#include "convkit/infer/arena.h"
+#include "convkit/infer/facts.h"
+#include "convkit/infer/interpreter.h"
+
+namespace convkit::infer {
+namespace {
+
+using graph::Graph;
+using graph::kNoValue;
+using graph::Node;
+using graph::Op;
+using graph::ValueId;
+
+std::size_t index_of(ValueId id) { return static_cast<std::size_t>(id); }
+
+std::string title(const Node& node) {
+  return node.name.empty() ? message(node.op) : message(node.name, " (", node.op, ")");
+}
+
+bool is_wanted_once(const Node& node) {
+  return std::count_if(node.outputs.begin(), node.outputs.end(),
+                       [](ValueId id) { return id != kNoValue; }) == 1 &&
+         node.outputs[0] != kNoValue;
+}
+
+// A node as it is planned.
+struct Draft {
+  Node node;
+  std::optional<Native> native;  ///< none: generic
+  bool is_view() const { return native && native->step == nullptr; }
+};
+
+class Drafts {
+ public:
+  Drafts(const Graph& graph, std::span<const Tensor> inputs, Exactness exactness)
+      : exactness_(exactness), facts_(graph.values.size()) {
+    for (std::size_t i = 0; i < graph.values.size(); ++i)
+      if (graph.values[i].is_constant()) facts_[i] = facts_of(graph.values[i].constant);
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      facts_[index_of(graph.inputs[i])] = {
+          .shaped = true, .dtype = inputs[i].dtype(), .shape = inputs[i].shape()};
+    for (const Node& node : graph.nodes) add(node);
+  }
+
+  std::vector<Draft>& drafts() { return drafts_; }
+  const std::vector<Facts>& facts() const { return facts_; }
+
+ private:
+  std::vector<Facts> facts_of_inputs(const Node& node) const {
+    std::vector<Facts> all;
+    for (const ValueId id : node.inputs)
+      all.push_back(id == kNoValue ? Facts() : facts_[index_of(id)]);
+    return all;
+  }
+
+  void add(const Node& node) {
+    const std::vector<Facts> inputs = facts_of_inputs(node);
+    bool shaped = true;
+    bool constant = !node.inputs.empty();
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (node.inputs[i] == kNoValue) continue;
+      shaped = shaped && inputs[i].shaped;
+      constant = constant && inputs[i].constant.defined();
+    }
+    Draft draft{node, std::nullopt};
+    const Maker maker = maker_of(node.op);
+    if (shaped && !constant && is_wanted_once(node) && maker != nullptr) {
+      try {
+        draft.native = maker({node, inputs, exactness_});
+      } catch (const Error&) {
+        // The generic step says what is wrong, with the node's name.
+      }
+    }
+    if (draft.native) {
+      facts_[index_of(node.outputs[0])] = {
+          .shaped = true, .dtype = DType::float32, .shape = draft.native->output};
+      drafts_.push_back(std::move(draft));
+      return;
+    }
+    if (shaped && node.op == Op::fused_conv && node.input(3) != kNoValue) return add_apart(node);
+    const std::vector<Facts> outputs = facts_of_outputs(node, inputs);
+    bool known = true;
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == kNoValue) continue;
+      facts_[index_of(node.outputs[i])] = outputs[i];
+      known = known && outputs[i].constant.defined();
+    }
+    if (!known) drafts_.push_back(std::move(draft));
+  }
+
+  // A residual of another shape than the convolution is added by itself.
+  void add_apart(const Node& node) {
+    const auto new_value = [&](Facts facts) {
+      facts_.push_back(std::move(facts));
+      return static_cast<ValueId>(facts_.size() - 1);
+    };
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    Node conv = node;
+    conv.inputs.resize(3);
+    conv.attributes.set("low", -kInfinity);
+    conv.attributes.set("high", kInfinity);
+    conv.outputs = {new_value({})};
+    add(conv);
+    const ValueId sum = new_value({});
+    add({.op = Op::add,
+         .name = node.name,
+         .inputs = {conv.outputs[0], node.inputs[3]},
+         .outputs = {sum}});
+    const auto limit = [&](const char* name) {
+      return new_value(facts_of(full({}, node.attributes.number(name))));
+    };
+    const ValueId low = limit("low");
+    const ValueId high = limit("high");
+    add({.op = Op::clip, .name = node.name, .inputs = {sum, low, high}, .outputs = node.outputs});
+  }
+
+  Exactness exactness_;
+  std::vector<Facts> facts_;
+  std::vector<Draft> drafts_;
+};
+
+constexpr std::size_t kNoTensor = static_cast<std::size_t>(-1);
+constexpr std::size_t kNoBlock = static_cast<std::size_t>(-1);
+
+// Which values are tensors, which share memory in the arena, and from when to when.
+class Placement {
+ public:
+  Placement(const Graph& graph, std::vector<Draft>& drafts, const std::vector<Facts>& facts)
+      : drafts_(drafts),
+        facts_(facts),
+        root_(facts.size()),
+        is_tensor_(facts.size(), 0),
+        last_(facts.size(), -1),
+        block_(facts.size(), kNoBlock) {
+    for (std::size_t i = 0; i < root_.size(); ++i) root_[i] = static_cast<ValueId>(i);
+    for (const ValueId id : graph.inputs) is_tensor_[index_of(id)] = 1;
+    for (const ValueId id : graph.outputs) is_tensor_[index_of(id)] = 1;
+    find_tensors();
+    find_roots();
+    find_ends(graph);
+    find_blocks();
+  }
+
+  ValueId root(ValueId id) const { return root_[index_of(id)]; }
+  bool is_tensor(ValueId id) const {
+    return is_tensor_[index_of(root(id))] != 0 || facts_[index_of(id)].constant.defined();
+  }
+  /// The last step that reads the value, or any view of it.
+  int64_t last(ValueId id) const { return last_[index_of(root(id))]; }
+  std::size_t block(ValueId id) const { return block_[index_of(root(id))]; }
+  std::vector<Lifetime>& blocks() { return blocks_; }
+
+ private:
+  void find_tensors() {
+    for (std::size_t n = drafts_.size(); n-- > 0;) {
+      Draft& draft = drafts_[n];
+      // A view that others want as a tensor is made by the interpreter, which shares its memory.
+      if (draft.is_view() && is_tensor_[index_of(draft.node.outputs[0])] != 0) draft.native.reset();
+      if (draft.native) continue;
+      for (const ValueId id : draft.node.inputs)
+        if (id != kNoValue) is_tensor_[index_of(id)] = 1;
+      for (const ValueId id : draft.node.outputs)
+        if (id != kNoValue) is_tensor_[index_of(id)] = 1;
+    }
+  }
+  void find_roots() {
+    for (const Draft& draft : drafts_)
+      if (draft.is_view()) root_[index_of(draft.node.outputs[0])] = root(draft.node.inputs[0]);
+  }
+  void find_ends(const Graph& graph) {
+    for (std::size_t n = 0; n < drafts_.size(); ++n)
+      for (const ValueId id : drafts_[n].node.inputs)
+        if (id != kNoValue) last_[index_of(root(id))] = static_cast<int64_t>(n);
+    for (const ValueId id : graph.outputs)
+      last_[index_of(root(id))] = std::numeric_limits<int64_t>::max();
+  }
+  void find_blocks() {
+    for (std::size_t n = 0; n < drafts_.size(); ++n) {
+      const Draft& draft = drafts_[n];
+      if (!draft.native || draft.is_view()) continue;
+      const ValueId out = draft.node.outputs[0];
+      if (is_tensor(out)) continue;
+      const auto step = static_cast<int64_t>(n);
+      const int64_t end = std::max(last(out), step);
+      block_[index_of(out)] = reused_block(draft, step);
+      if (block_[index_of(out)] != kNoBlock) {
+        blocks_[block_[index_of(out)]].last = end;
+        continue;
+      }
+      block_[index_of(out)] = blocks_.size();
+      blocks_.push_back(
+          {.floats = facts_[index_of(out)].shape.numel(), .first = step, .last = end});
+    }
+  }
+  // That of an input which the step may overwrite, and which nobody reads any more.
+  std::size_t reused_block(const Draft& draft, int64_t step) const {
+    if (draft.native->overwrites < 0) return kNoBlock;
+    const ValueId id = draft.node.inputs[static_cast<std::size_t>(draft.native->overwrites)];
+    if (is_tensor(id) || last(id) != step) return kNoBlock;
+    const auto readers =
+        std::count_if(draft.node.inputs.begin(), draft.node.inputs.end(),
+                      [&](ValueId other) { return other != kNoValue && root(other) == root(id); });
+    return readers == 1 ? block(id) : kNoBlock;
+  }
+
+  std::vector<Draft>& drafts_;
+  const std::vector<Facts>& facts_;
+  std::vector<ValueId> root_;
+  std::vector<char> is_tensor_;
+  std::vector<int64_t> last_;
+  std::vector<std::size_t> block_;
+  std::vector<Lifetime> blocks_;
+};
+
+int64_t bytes_of(const Facts& facts) {
+  return facts.shaped ? facts.shape.numel() * static_cast<int64_t>(item_size(facts.dtype)) : 0;
+}
+
+}  // namespace
+
+Plan::Plan(const Graph& graph, std::span<const Tensor> inputs, Exactness exactness) {
+  const NoGradGuard no_grad;
+  const FlushSubnormals flush;
+  Drafts made(graph, inputs, exactness);
+  std::vector<Draft>& drafts = made.drafts();
+  const std::vector<Facts>& facts = made.facts();
+  Placement placement(graph, drafts, facts);
+  arena_floats_ = place(placement.blocks());
+
+  std::vector<std::size_t> slots(facts.size(), kNoTensor);
+  const auto slot_of = [&](ValueId id) {
+    const Tensor& constant = facts[index_of(id)].constant;
+    std::size_t& slot = slots[index_of(constant.defined() ? id : placement.root(id))];
+    if (slot == kNoTensor) {
+      slot = tensors_.size();
+      tensors_.push_back(constant);
+    }
+    return slot;
+  };
+  const auto place_of = [&](ValueId id) -> Place {
+    if (id == kNoValue) return {};
+    if (placement.is_tensor(id)) return {.kind = Place::Kind::tensor, .index = slot_of(id)};
+    return {.kind = Place::Kind::in_arena,
+            .offset = placement.blocks()[placement.block(id)].offset};
+  };
+  for (const ValueId id : graph.inputs) input_slots_.push_back(slot_of(id));
+  for (std::size_t n = 0; n < drafts.size(); ++n) {
+    Draft& draft = drafts[n];
+    const bool is_view = draft.is_view();
+    PlannedStep step;
+    if (draft.native) {
+      step.output = draft.native->output;
+      step.step = std::move(draft.native->step);
+    }
+    std::vector<ValueId> ends;
+    for (const ValueId id : draft.node.inputs) {
+      step.inputs.push_back(place_of(id));
+      if (id == kNoValue || facts[index_of(id)].constant.defined()) continue;
+      step.bytes += bytes_of(facts[index_of(id)]);
+      if (placement.last(id) == static_cast<int64_t>(n) && placement.is_tensor(id))
+        step.release.push_back(slot_of(id));
+    }
+    for (const ValueId id : draft.node.outputs) {
+      step.outputs.push_back(place_of(id));
+      if (id == kNoValue) {
+        step.facts.emplace_back();
+        continue;
+      }
+      step.bytes += bytes_of(facts[index_of(id)]);
+      step.facts.push_back(facts[index_of(id)]);
+      if (placement.last(id) < 0 && placement.is_tensor(id)) step.release.push_back(slot_of(id));
+    }
+    step.node = std::move(draft.node);
+    if (is_view) {
+      // Nothing to do, but what ends here ends with the step before.
+      if (!steps_.empty() && !step.release.empty())
+        steps_.back().release.insert(steps_.back().release.end(), step.release.begin(),
+                                     step.release.end());
+      continue;
+    }
+    steps_.push_back(std::move(step));
+  }
+  for (const ValueId id : graph.outputs) output_slots_.push_back(slot_of(id));
+}
+
+Tensors Plan::run(std::span<const Tensor> inputs, float* arena, std::span<double> seconds) const {
+  using Clock = std::chrono::steady_clock;
+  const NoGradGuard no_grad;
+  const FlushSubnormals flush;
+  Tensors tensors = tensors_;
+  for (std::size_t i = 0; i < inputs.size(); ++i) tensors[input_slots_[i]] = inputs[i];
+  std::vector<const float*> read;
+  for (std::size_t n = 0; n < steps_.size(); ++n) {
+    const PlannedStep& step = steps_[n];
+    const auto begin = seconds.empty() ? Clock::time_point() : Clock::now();
+    if (step.step) {
+      read.clear();
+      for (const Place& place : step.inputs) {
+        const float* data = nullptr;
+        if (place.kind == Place::Kind::in_arena) data = arena + place.offset;
+        if (place.kind == Place::Kind::tensor)
+          data = static_cast<const float*>(tensors[place.index].raw_data());
+        read.push_back(data);
+      }
+      const Place& out = step.outputs[0];
+      float* written = arena + out.offset;
+      if (out.kind == Place::Kind::tensor) {
+        tensors[out.index] = make(step.output, DType::float32);
+        written = tensors[out.index].mutable_data<float>();
+      }
+      step.step->run(read, written);
+    } else {
+      Tensors given;
+      for (const Place& place : step.inputs)
+        given.push_back(place.kind == Place::Kind::nowhere ? Tensor() : tensors[place.index]);
+      Tensors results;
+      if (step.node.op == Op::conditional) {
+        const std::string path = title(step.node);
+        const Scope scope(path);
+        CONVKIT_CHECK(given[0].numel() == 1, ShapeError, "the condition has the shape ",
+                      given[0].shape(), ", but should be one value");
+        results = interpret(step.node.branches[given[0].item() != 0 ? 0 : 1],
+                            std::span<const Tensor>(given).subspan(1));
+      } else {
+        results = interpret_node(step.node, given);
+      }
+      for (std::size_t i = 0; i < step.outputs.size(); ++i) {
+        if (step.outputs[i].kind == Place::Kind::nowhere) continue;
+        CONVKIT_CHECK(i < results.size() && results[i].defined(), ValueError, title(step.node),
+                      ": output ", i, " is not computed");
+        // Steps with code of their own trust the plan.
+        const Facts& facts = step.facts[i];
+        CONVKIT_CHECK(!facts.shaped ||
+                          (facts.shape == results[i].shape() && facts.dtype == results[i].dtype()),
+                      ShapeError, title(step.node), ": output ", i, " is ", results[i].dtype(), " ",
+                      results[i].shape(), ", but was planned as ", facts.dtype, " ", facts.shape);
+        tensors[step.outputs[i].index] = std::move(results[i]);
+      }
+    }
+    for (const std::size_t index : step.release) tensors[index] = Tensor();
+    if (!seconds.empty()) seconds[n] = std::chrono::duration<double>(Clock::now() - begin).count();
+  }
+  Tensors outputs;
+  // A constant stays the plan's own, whatever becomes of the output.
+  for (const std::size_t slot : output_slots_)
+    outputs.push_back(tensors_[slot].defined() ? tensors[slot].clone() : tensors[slot]);
+  return outputs;
+}
+
+}  // namespace convkit::infer

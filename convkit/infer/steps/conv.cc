@@ -1,0 +1,188 @@
+#include <algorithm>
+#include <utility>
+
+#include "convkit/infer/steps/step.h"
+#include "convkit/infer/window.h"
+#include "convkit/kernels/conv_planner.h"
+
+namespace convkit::infer {
+namespace {
+
+using kernels::ConvEpilogue;
+using kernels::ConvGeometry;
+using kernels::Direction;
+
+constexpr double kFlopPerMac = 2;
+
+// A program with its weights packed for it.
+class Convolution {
+ public:
+  Convolution(const ConvGeometry& geometry, Direction direction, Exactness exactness, Tensor weight)
+      : geometry_(geometry),
+        direction_(direction),
+        options_{exactness, kernels::Weights::fixed},
+        program_(kernels::planned_program(geometry, direction, options_)),
+        weight_(std::move(weight)) {
+    const int64_t floats = program_->packed_floats();
+    if (floats == 0) return;
+    Buffer<float> packed(static_cast<std::size_t>(floats));
+    // Gaps between what a program packs are part of what is compared, and of what a run may read.
+    std::fill_n(packed.data(), packed.size(), 0.0F);
+    program_->pack(weight_.data<float>(), packed.data());
+    packed_ = share(std::move(packed));
+  }
+
+  void run(const float* x, const ConvEpilogue& epilogue, float* y) const {
+    program_->run(x, packed_ ? packed_->data() : weight_.data<float>(), epilogue, y);
+  }
+  Algorithm algorithm() const {
+    const kernels::ConvChoice choice = kernels::choose(geometry_, direction_, options_);
+    return {choice.algorithm->name, choice.reason,
+            kFlopPerMac * static_cast<double>(kernels::macs(geometry_))};
+  }
+  int64_t weight_bytes() const {
+    const auto floats = packed_ ? static_cast<int64_t>(packed_->size()) : weight_.numel();
+    return floats * static_cast<int64_t>(sizeof(float));
+  }
+
+ private:
+  ConvGeometry geometry_;
+  Direction direction_;
+  kernels::PlanOptions options_;
+  std::shared_ptr<const kernels::ConvProgram> program_;
+  Tensor weight_;
+  SharedFloats packed_;
+};
+
+class ConvStep final : public Step {
+ public:
+  ConvStep(Convolution convolution, Tensor bias, float low, float high)
+      : convolution_(std::move(convolution)), bias_(std::move(bias)), low_(low), high_(high) {}
+
+  void run(std::span<const float* const> inputs, float* output) const override {
+    constexpr std::size_t kResidual = 3;
+    convolution_.run(inputs[0],
+                     {.bias = bias_.defined() ? bias_.data<float>() : nullptr,
+                      .residual = inputs.size() > kResidual ? inputs[kResidual] : nullptr,
+                      .low = low_,
+                      .high = high_},
+                     output);
+  }
+  Algorithm algorithm() const override { return convolution_.algorithm(); }
+  int64_t weight_bytes() const override { return convolution_.weight_bytes(); }
+
+ private:
+  Convolution convolution_;
+  Tensor bias_;
+  float low_;
+  float high_;
+};
+
+class ConvTransposeStep final : public Step {
+ public:
+  ConvTransposeStep(Convolution convolution, Tensor bias, const kernels::Broadcast& broadcast)
+      : convolution_(std::move(convolution)), bias_(std::move(bias)), broadcast_(broadcast) {}
+
+  void run(std::span<const float* const> inputs, float* output) const override {
+    convolution_.run(inputs[0], {}, output);
+    if (bias_.defined())
+      kernels::binary(kernels::BinaryOp::add, broadcast_, output, bias_.data<float>(), output);
+  }
+  Algorithm algorithm() const override { return convolution_.algorithm(); }
+  int64_t weight_bytes() const override { return convolution_.weight_bytes(); }
+
+ private:
+  Convolution convolution_;
+  Tensor bias_;
+  kernels::Broadcast broadcast_;
+};
+
+Shape with_spatial(int64_t batch, int64_t channels, const Integers& spatial) {
+  Integers extents = {batch, channels};
+  extents.insert(extents.end(), spatial.begin(), spatial.end());
+  return Shape(extents);
+}
+
+// The weight and the bias are constants of float32, and the bias fits.
+bool has_constant_weights(const Request& request, int64_t channels) {
+  if (!request.input(0).is_float() || !request.input(1).is_float() ||
+      !request.input(1).constant.defined())
+    return false;
+  if (!request.given(2)) return true;
+  const Facts& bias = request.input(2);
+  return bias.is_float() && bias.constant.defined() && bias.shape == Shape({channels});
+}
+
+}  // namespace
+
+std::optional<Native> make_conv(const Request& request) {
+  const Facts& x = request.input(0);
+  const Facts& w = request.input(1);
+  if (!has_constant_weights(request, w.shape.dim() > 0 ? w.shape[0] : 0)) return std::nullopt;
+  const int64_t rank = x.shape.dim();
+  if (w.shape.dim() != rank || rank < 2 || rank > 2 + kernels::kAxes) return std::nullopt;
+  const int64_t groups = request.call().integer("group");
+  if (groups < 1 || w.shape[1] * groups != x.shape[1] || w.shape[0] % groups != 0)
+    return std::nullopt;
+  ConvGeometry geometry;
+  Shape output;
+  if (rank == 2) {
+    // Rows are positions along W.
+    geometry.in_channels = x.shape[1];
+    geometry.out_channels = w.shape[0];
+    geometry.in[2] = geometry.out[2] = x.shape[0];
+    output = Shape({x.shape[0], w.shape[0]});
+  } else {
+    const Integers kernel(w.shape.begin() + 2, w.shape.end());
+    const Integers& told = request.call().integers("kernel_shape");
+    if (!told.empty() && told != kernel) return std::nullopt;
+    const Windows windows = windows_of(request.call(), x.shape, kernel);
+    geometry = conv_geometry(windows, x.shape[0], x.shape[1], w.shape[0], groups);
+    output = with_spatial(x.shape[0], w.shape[0], windows.out);
+  }
+  if (output.numel() == 0) return std::nullopt;
+  const bool is_fused = request.node.op == graph::Op::fused_conv;
+  const bool adds = is_fused && request.given(3);
+  if (adds && (!request.input(3).is_float() || !(request.input(3).shape == output)))
+    return std::nullopt;
+  kernels::validate(geometry);
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+  if (is_fused) {
+    low = static_cast<float>(request.call().number("low"));
+    high = static_cast<float>(request.call().number("high"));
+  }
+  return Native{std::make_unique<ConvStep>(
+                    Convolution(geometry, Direction::forward, request.exactness, w.constant),
+                    request.given(2) ? request.input(2).constant : Tensor(), low, high),
+                output, adds ? 3 : -1};
+}
+
+std::optional<Native> make_conv_transpose(const Request& request) {
+  const Facts& x = request.input(0);
+  const Facts& w = request.input(1);
+  const int64_t groups = request.call().integer("group");
+  const int64_t rank = x.shape.dim();
+  if (groups < 1 || rank < 3 || rank > 2 + kernels::kAxes || w.shape.dim() != rank ||
+      w.shape[0] != x.shape[1] || w.shape[0] % groups != 0)
+    return std::nullopt;
+  const int64_t channels = w.shape[1] * groups;
+  if (!has_constant_weights(request, channels)) return std::nullopt;
+  const Integers kernel(w.shape.begin() + 2, w.shape.end());
+  const Windows windows = transposed_windows(request.call(), x.shape, kernel);
+  const ConvGeometry geometry = conv_geometry(windows, x.shape[0], channels, x.shape[1], groups);
+  kernels::validate(geometry);
+  const Shape output = with_spatial(x.shape[0], channels, windows.in);
+  Tensor bias = request.given(2) ? request.input(2).constant : Tensor();
+  // Along axis 1, the innermost in memory.
+  Integers column(static_cast<std::size_t>(rank), 1);
+  column[1] = channels;
+  const auto broadcast = broadcast_of(output, Shape(column), output);
+  if (!broadcast) return std::nullopt;
+  return Native{std::make_unique<ConvTransposeStep>(
+                    Convolution(geometry, Direction::backward_input, request.exactness, w.constant),
+                    std::move(bias), *broadcast),
+                output};
+}
+
+}  // namespace convkit::infer

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "convkit/base/exactness.h"
+#include "convkit/graph/graph.h"
+#include "convkit/infer/operation.h"
+#include "convkit/infer/shared_weights.h"
+#include "convkit/kernels/elementwise.h"
+
+/// For the sources of infer only: nodes made ready to run on plain float32 memory, for one set of
+/// shapes. Values are dense in the layout of tensor/layout.h.
+namespace convkit::infer {
+
+/// What is known of a value when a net is planned.
+struct Facts {
+  bool shaped = false;  ///< dtype and shape will be these in every run
+  DType dtype = DType::float32;
+  Shape shape = {};
+  Tensor constant = {};  ///< defined if the value will be this in every run
+
+  bool is_float() const { return shaped && dtype == DType::float32 && shape.numel() > 0; }
+};
+
+/// Which algorithm a step runs, and what it costs, for people to read.
+struct Algorithm {
+  std::string name;
+  std::string reason;
+  double flop = 0;  ///< two for a multiply-add, those with padding included
+};
+
+/// The work of one node. Immutable; run() may be called from several threads at once.
+class Step {
+ public:
+  Step() = default;
+  virtual ~Step() = default;
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+
+  /// `inputs` are those of the node, null where none is given; overwrites all of `output`.
+  virtual void run(std::span<const float* const> inputs, float* output) const = 0;
+  virtual Algorithm algorithm() const { return {"elementwise", "", 0}; }
+  /// Numbers the step holds, in bytes.
+  virtual int64_t weight_bytes() const { return 0; }
+};
+
+/// What a maker is asked for.
+struct Request {
+  const graph::Node& node;
+  std::span<const Facts> inputs;
+  Exactness exactness;
+
+  bool given(std::size_t i) const { return node.input(i) != graph::kNoValue; }
+  /// The facts of an input that is given.
+  const Facts& input(std::size_t i) const { return inputs[i]; }
+  /// The node's attributes, as its function sees them.
+  Call call() const { return {node, {}}; }
+};
+
+/// A node's work.
+struct Native {
+  std::unique_ptr<Step> step;  ///< null: the output is input 0's memory under another shape
+  Shape output;
+  int overwrites = -1;  ///< the input whose memory may be the output's, or −1
+};
+
+/// Makes a node's step, or nothing where there is none for these facts. Inputs that are given are
+/// shaped. Nodes have one output.
+using Maker = std::optional<Native> (*)(const Request& request);
+/// The maker of an operator, or null.
+Maker maker_of(graph::Op op);
+
+std::optional<Native> make_conv(const Request& request);
+std::optional<Native> make_conv_transpose(const Request& request);
+std::optional<Native> make_pool(const Request& request);
+std::optional<Native> make_global_pool(const Request& request);
+std::optional<Native> make_unary(const Request& request);
+std::optional<Native> make_clip(const Request& request);
+std::optional<Native> make_prelu(const Request& request);
+std::optional<Native> make_binary(const Request& request);
+std::optional<Native> make_batch_norm(const Request& request);
+std::optional<Native> make_softmax(const Request& request);
+std::optional<Native> make_concat(const Request& request);
+std::optional<Native> make_reshape(const Request& request);
+std::optional<Native> make_transpose(const Request& request);
+std::optional<Native> make_slice(const Request& request);
+std::optional<Native> make_resize(const Request& request);
+
+/// How `a` and `b` stretch over a result of shape `y`, in its memory order; nothing where their
+/// innermost elements are neither neighbours nor one.
+std::optional<kernels::Broadcast> broadcast_of(const Shape& a, const Shape& b, const Shape& y);
+
+}  // namespace convkit::infer
