@@ -95,6 +95,7 @@ int run(const std::vector<std::string>& arguments, Console& console, const Inter
   add_run(app, session);
   add_summary(app, session);
   add_export(app, session);
+  add_bench(app, session);
   add_data(app, session);
   add_version(app, session);
 

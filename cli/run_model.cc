@@ -8,7 +8,7 @@
 #include "cli/json_output.h"
 #include "cli/option_checks.h"
 #include "cli/verbs.h"
-#include "convkit/infer/interpreter.h"
+#include "convkit/infer/session.h"
 #include "convkit/io/npy.h"
 #include "convkit/onnx/import.h"
 
@@ -105,7 +105,7 @@ int run_model(const RunArguments& arguments, Console& console) {
   const std::vector<std::string> output_names = names_of(graph, graph.outputs);
   const auto input_files = named_files(arguments.inputs, names_of(graph, graph.inputs), "--input");
   const auto output_files = named_files(arguments.outputs, output_names, "--output");
-  const std::vector<Tensor> outputs = infer::interpret(graph, read_inputs(graph, input_files));
+  const std::vector<Tensor> outputs = infer::Session(graph).run(read_inputs(graph, input_files));
   nlohmann::ordered_json json;
   json["model"] = arguments.model;
   json["outputs"] = nlohmann::ordered_json::array();

@@ -5,10 +5,13 @@
 #include <ostream>
 
 #include "cli/json_output.h"
+#include "cli/net_input.h"
 #include "cli/option_checks.h"
+#include "cli/step_table.h"
 #include "cli/subject.h"
 #include "cli/verbs.h"
 #include "convkit/models/registry.h"
+#include "convkit/onnx/load.h"
 
 namespace convkit::cli {
 namespace {
@@ -73,9 +76,38 @@ int list_models(Console& console) {
   return kSuccess;
 }
 
+// A net in a file: the steps that run it.
+int summarize_onnx(const SummaryArguments& arguments, Console& console) {
+  if (arguments.subject.classes > 0) throw UsageError("--classes goes with a net by name");
+  const infer::Session net = load(arguments.subject.what);
+  const std::vector<Tensor> inputs = random_inputs(net.inputs(), 1, arguments.subject.input);
+  const std::vector<infer::StepDescription> steps = net.steps(inputs);
+  double gflop = 0;
+  int64_t weights = 0;
+  for (const infer::StepDescription& step : steps) {
+    gflop += step.gflop;
+    weights += step.weight_bytes;
+  }
+  if (console.json()) {
+    nlohmann::ordered_json json;
+    json["model"] = arguments.subject.what;
+    json["gflop"] = gflop;
+    json["weight_bytes"] = weights;
+    json["arena_bytes"] = net.arena_bytes(inputs);
+    json["steps"] = steps_json(steps);
+    write_json(json, console);
+    return kSuccess;
+  }
+  console.out() << step_table(steps, arguments.plan) << steps.size() << " steps, " << gflop
+                << " GFLOP, " << with_thousands(weights) << " bytes of weights, "
+                << with_thousands(net.arena_bytes(inputs)) << " bytes between steps\n";
+  return kSuccess;
+}
+
 int summarize(const SummaryArguments& arguments, Console& console) {
   if (arguments.list) return list_models(console);
   if (arguments.subject.what.empty()) throw UsageError("name a net or a run, such as resnet18");
+  if (arguments.subject.what.ends_with(".onnx")) return summarize_onnx(arguments, console);
   Subject subject = find_subject(arguments.subject);
   const train::Summary summary = train::summarize(subject.net, subject.input);
   if (console.json()) {
@@ -96,9 +128,10 @@ void add_summary(CLI::App& app, Session& session) {
   verb->footer(
       "Examples:\n"
       "  convkit summary resnet18 --input 1x3x224x224\n"
-      "  convkit summary runs/first --explain");
+      "  convkit summary runs/first --explain\n"
+      "  convkit summary model.onnx --plan");
   verb->add_option("net", arguments->subject.what,
-                   "A net by name, a run folder, or a weights file");
+                   "A net by name, a run folder, a weights file, or an ONNX file");
   verb->add_option("--input", arguments->subject.input, "Shape NxCxSIZES [the net's usual one]");
   verb->add_option("--classes", arguments->subject.classes,
                    "Classes of a net by name [its paper's]")

@@ -51,6 +51,7 @@ void add_predict(CLI::App& app, Session& session);
 void add_run(CLI::App& app, Session& session);
 void add_summary(CLI::App& app, Session& session);
 void add_export(CLI::App& app, Session& session);
+void add_bench(CLI::App& app, Session& session);
 void add_data(CLI::App& app, Session& session);
 void add_version(CLI::App& app, Session& session);
 

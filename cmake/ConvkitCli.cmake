@@ -1,6 +1,8 @@
 # The command-line tool: one file per verb in cli/. Everything but main.cc is an object library, so
 # that tests/cli can call the verbs.
 file(GLOB convkit_cli_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cli/*.cc")
+# `convkit bench` measures the machine as the benchmarks do.
+list(APPEND convkit_cli_sources "${PROJECT_SOURCE_DIR}/bench/fma_peak.cc")
 set(convkit_cli_main "${PROJECT_SOURCE_DIR}/cli/main.cc")
 list(REMOVE_ITEM convkit_cli_sources "${convkit_cli_main}")
 

@@ -33,7 +33,7 @@ CONVKIT_API int64_t fold_affine(graph::Graph& graph);
 /// Pad with zeros on spatial axes before a convolution becomes padding of that.
 CONVKIT_API int64_t fold_pads(graph::Graph& graph);
 
-/// Add of a convolution and something else: the convolution's residual (Op::fused_conv).
+/// Add, or Sum, of a convolution and something else: the convolution's residual (Op::fused_conv).
 CONVKIT_API int64_t fuse_residuals(graph::Graph& graph);
 
 /// Relu, and Clip with constant limits, after a convolution: its limits (Op::fused_conv).

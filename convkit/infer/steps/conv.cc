@@ -20,7 +20,9 @@ class Convolution {
   Convolution(const ConvGeometry& geometry, Direction direction, Exactness exactness, Tensor weight)
       : geometry_(geometry),
         direction_(direction),
-        options_{exactness, kernels::Weights::fixed},
+        // A transform of one tap only makes its weights larger, which a dense layer reads once.
+        options_{geometry.kernel == kernels::Extents{1, 1, 1} ? Exactness::exact : exactness,
+                 kernels::Weights::fixed},
         program_(kernels::planned_program(geometry, direction, options_)),
         weight_(std::move(weight)) {
     const int64_t floats = program_->packed_floats();
