@@ -21,6 +21,9 @@ struct PlanOptions {
   Exactness exactness = convkit::exactness();
   Weights weights = Weights::changing;
   Planning planning = kernels::planning();
+  /// Whether packed weights stand in memory rather than in a cache when a run begins, as those of a
+  /// layer among many do: an algorithm with larger ones then waits longer. For estimates only.
+  bool streams_weights = false;
 
   bool operator==(const PlanOptions&) const = default;
 };

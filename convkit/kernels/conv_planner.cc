@@ -21,6 +21,10 @@ constexpr std::size_t kMostPrograms = 1024;
 // The model errs by less (docs/design/convolution.md): what it sees farther behind is not tried.
 constexpr double kWorthMeasuring = 4.0;
 
+// How long a run waits for packed weights that are in no cache: two cores read some 25 GB/s from
+// memory, half of it while they compute.
+constexpr double kSecondsPerStreamedFloat = sizeof(float) / 50e9;
+
 struct Candidate {
   const ConvAlgorithm* row = nullptr;
   std::unique_ptr<ConvProgram> program;
@@ -37,6 +41,9 @@ std::vector<Candidate> candidates(const ConvGeometry& g, Direction direction,
     Candidate candidate{&row, prepare(row, g, direction), 0.0};
     candidate.seconds =
         estimated_seconds(row, direction, *candidate.program, options.weights == Weights::changing);
+    if (options.streams_weights)
+      candidate.seconds +=
+          kSecondsPerStreamedFloat * static_cast<double>(candidate.program->packed_floats());
     all.push_back(std::move(candidate));
   }
   return all;

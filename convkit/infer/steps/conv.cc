@@ -22,7 +22,7 @@ class Convolution {
         direction_(direction),
         // A transform of one tap only makes its weights larger, which a dense layer reads once.
         options_{geometry.kernel == kernels::Extents{1, 1, 1} ? Exactness::exact : exactness,
-                 kernels::Weights::fixed},
+                 kernels::Weights::fixed, kernels::planning(), true},
         program_(kernels::planned_program(geometry, direction, options_)),
         weight_(std::move(weight)) {
     const int64_t floats = program_->packed_floats();
