@@ -1,7 +1,6 @@
 #include "cli/subject.h"
 
-#include <charconv>
-
+#include "cli/net_input.h"
 #include "cli/verbs.h"
 #include "convkit/base/text.h"
 #include "convkit/io/file.h"
@@ -12,25 +11,6 @@
 
 namespace convkit::cli {
 namespace {
-
-Shape parse_shape(const std::string& text) {
-  std::vector<int64_t> extents;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  while (true) {
-    int64_t extent = 0;
-    const auto [after, error] = std::from_chars(at, end, extent);
-    const bool is_sound = error == std::errc() && extent >= 1 && extent <= INT32_MAX &&
-                          (after == end || ((*after == 'x' || *after == ',') && after + 1 != end));
-    if (!is_sound || extents.size() + 1 > kMaxDim)
-      throw UsageError(message("--input '", text,
-                               "' is no shape; write batch, channels and sizes,"
-                               " such as 1x3x224x224"));
-    extents.push_back(extent);
-    if (after == end) return Shape(extents);
-    at = after + 1;
-  }
-}
 
 // As --input takes it: 1x3x224x224.
 std::string typed(const Shape& shape) {

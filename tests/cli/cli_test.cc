@@ -82,7 +82,7 @@ TEST(Cli, ExplainsItself) {
   const Result result = convkit({"--help"});
   EXPECT_EQ(result.code, kSuccess);
   for (const char* verb :
-       {"train", "evaluate", "predict", "run", "summary", "export", "data", "version"}) {
+       {"train", "evaluate", "predict", "run", "summary", "export", "bench", "data", "version"}) {
     EXPECT_THAT(result.out, HasSubstr(verb));
     const Result help = convkit({verb, "--help"});
     EXPECT_EQ(help.code, kSuccess);
