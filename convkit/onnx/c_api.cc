@@ -1,4 +1,4 @@
-#include "convkit/c_api.h"
+#include "convkit/onnx/c_api.h"
 
 #include <cstdlib>
 #include <cstring>

@@ -102,7 +102,9 @@ std::string include_fault(const std::string& file, const std::string& line, cons
   const std::string from = module_of(file.substr(kPrefix.size()), known);
   if (from.empty()) return "";  // the umbrella header
   if (target->starts_with('<')) {
-    const bool standard = target->find_first_of("./") == std::string::npos;
+    // C's own, for the header that C reads.
+    const bool for_c = *target == "<stddef.h>" || *target == "<stdint.h>";
+    const bool standard = for_c || target->find_first_of("./") == std::string::npos;
     const bool is_public = file.ends_with(".h") && !file.ends_with("-inl.h");
     if (!standard && is_public) return "a public header includes " + *target;
     if (target->starts_with("<convkit/")) return "write \"" + target->substr(1) + " with quotes";
