@@ -250,7 +250,11 @@ void GradientChannels(const FftProduct& job, const Places& at, int64_t first, in
 }
 
 // Lanes are tiles, whose sum is wanted; one input channel, outputs [first, first + kOutputs).
+// Where a vector is one float, GCC 12 makes vectors of several slots and reads one slot too many.
 template <int kOutputs>
+#if HWY_TARGET == HWY_SCALAR && HWY_COMPILER_GCC_ACTUAL
+__attribute__((optimize("no-tree-vectorize")))
+#endif
 void GradientTiles(const FftProduct& job, const Places& at, int64_t input, int64_t first,
                    float* filters) {
   const Floats d;
