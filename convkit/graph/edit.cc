@@ -6,8 +6,6 @@
 namespace convkit::graph {
 namespace {
 
-std::size_t index_of(ValueId id) { return static_cast<std::size_t>(id); }
-
 void renumber(std::vector<ValueId>& ids, const std::vector<ValueId>& renumbered) {
   for (ValueId& id : ids)
     if (id != kNoValue) id = renumbered[index_of(id)];
@@ -67,36 +65,43 @@ int64_t remove_dead(Graph& graph) {
   return removed;
 }
 
-void sort_nodes(Graph& graph) {
-  const Uses uses = uses_of(graph);
-  std::vector<int64_t> missing(graph.nodes.size(), 0);
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    std::vector<ValueId> inputs = graph.nodes[n].inputs;
-    std::sort(inputs.begin(), inputs.end());
-    inputs.erase(std::unique(inputs.begin(), inputs.end()), inputs.end());
-    missing[n] = std::count_if(inputs.begin(), inputs.end(), [&](ValueId id) {
-      return id != kNoValue && uses.producer[index_of(id)] != Uses::kNoNode;
-    });
-  }
+std::vector<std::size_t> dependency_order(const std::vector<std::set<std::size_t>>& needs,
+                                          const std::function<void(std::size_t)>& on_cycle) {
+  std::vector<std::size_t> missing(needs.size());
+  std::vector<std::vector<std::size_t>> readers(needs.size());
   std::priority_queue<std::size_t, std::vector<std::size_t>, std::greater<>> ready;
-  for (std::size_t n = 0; n < missing.size(); ++n)
+  for (std::size_t n = 0; n < needs.size(); ++n) {
+    missing[n] = needs[n].size();
+    for (const std::size_t needed : needs[n]) readers[needed].push_back(n);
     if (missing[n] == 0) ready.push(n);
+  }
   std::vector<std::size_t> order;
+  order.reserve(needs.size());
   while (!ready.empty()) {
     const std::size_t n = ready.top();
     ready.pop();
     order.push_back(n);
-    for (const ValueId id : graph.nodes[n].outputs) {
-      if (id == kNoValue) continue;
-      for (const int32_t reader : uses.consumers[index_of(id)])
-        if (--missing[static_cast<std::size_t>(reader)] == 0)
-          ready.push(static_cast<std::size_t>(reader));
-    }
+    for (const std::size_t reader : readers[n])
+      if (--missing[reader] == 0) ready.push(reader);
   }
-  for (std::size_t n = 0; n < missing.size(); ++n)
-    CONVKIT_CHECK(missing[n] <= 0, FormatError, "graph '", graph.name, "': node '",
-                  graph.nodes[n].name, "' (", graph.nodes[n].op,
-                  ") reads a value that is computed from its own output: the nodes form a cycle");
+  const auto stuck = std::find_if(missing.begin(), missing.end(), [](auto m) { return m != 0; });
+  if (stuck != missing.end()) on_cycle(static_cast<std::size_t>(stuck - missing.begin()));
+  return order;
+}
+
+void sort_nodes(Graph& graph) {
+  const Uses uses = uses_of(graph);
+  std::vector<std::set<std::size_t>> needs(graph.nodes.size());
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n)
+    for (const ValueId id : graph.nodes[n].inputs)
+      if (id != kNoValue && uses.producer[index_of(id)] != Uses::kNoNode)
+        needs[n].insert(static_cast<std::size_t>(uses.producer[index_of(id)]));
+  const std::vector<std::size_t> order = dependency_order(needs, [&](std::size_t n) {
+    throw FormatError(message("graph '", graph.name, "': node '", graph.nodes[n].name, "' (",
+                              graph.nodes[n].op,
+                              ") reads a value that is computed from its own output: the nodes "
+                              "form a cycle"));
+  });
   std::vector<Node> nodes;
   nodes.reserve(order.size());
   for (const std::size_t n : order) nodes.push_back(std::move(graph.nodes[n]));

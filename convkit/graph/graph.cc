@@ -91,6 +91,10 @@ ValueId Graph::find_output(std::string_view value_name) const {
   return find_named(*this, outputs, value_name, "output");
 }
 
+std::string title(const Node& node) {
+  return node.name.empty() ? message(node.op) : message(node.name, " (", node.op, ")");
+}
+
 Uses uses_of(const Graph& graph) {
   Uses uses;
   uses.producer.assign(graph.values.size(), Uses::kNoNode);

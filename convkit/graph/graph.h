@@ -30,6 +30,8 @@ namespace convkit::graph {
 using ValueId = int32_t;
 /// An optional input that is not given, or an optional output nobody wants.
 inline constexpr ValueId kNoValue = -1;
+/// That place, for vectors with an element per value. Not for kNoValue.
+inline std::size_t index_of(ValueId id) { return static_cast<std::size_t>(id); }
 
 /// An extent that is not known before the net runs.
 inline constexpr int64_t kUnknown = -1;
@@ -110,6 +112,9 @@ struct Node {
   ValueId input(std::size_t i) const { return i < inputs.size() ? inputs[i] : kNoValue; }
   ValueId output(std::size_t i) const { return i < outputs.size() ? outputs[i] : kNoValue; }
 };
+
+/// What to call a node in messages: its name, if it has one, and its operator.
+CONVKIT_API std::string title(const Node& node);
 
 /// Where each value comes from and who reads it. Made by uses_of, and out of date after any change.
 struct Uses {

@@ -12,14 +12,9 @@ namespace convkit::infer {
 namespace {
 
 using graph::Graph;
+using graph::index_of;
 using graph::Node;
 using graph::ValueId;
-
-std::size_t index_of(ValueId id) { return static_cast<std::size_t>(id); }
-
-std::string title(const Node& node) {
-  return node.name.empty() ? message(node.op) : message(node.name, " (", node.op, ")");
-}
 
 std::vector<Tensor> run(const Graph& graph, std::span<const Tensor> inputs, const Watcher& watch);
 

@@ -45,16 +45,6 @@ void check_bias(const Call& call, int64_t channels, DType dtype) {
                 ", the input ", dtype);
 }
 
-// Runs `body` on float or double, as the (converted) input has it.
-template <class F>
-void in_type(const Tensor& x, F&& body) {
-  if (x.dtype() == DType::float64) {
-    body.template operator()<double>();
-  } else {
-    body.template operator()<float>();
-  }
-}
-
 template <class T>
 void add_bias(Tensor& y, const Tensor& bias) {
   if (!bias.defined()) return;

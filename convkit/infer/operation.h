@@ -56,6 +56,12 @@ std::size_t normal_axis(int64_t axis, int64_t rank);
 
 /// x as float32 where it is of another floating type than float64: what the kernels take.
 Tensor for_kernels(const Tensor& x);
+/// Calls `body.operator()<T>()` with the type of a tensor that for_kernels() gave.
+template <class Body>
+void in_type(const Tensor& x, const Body& body) {
+  if (x.dtype() == DType::float64) return body.template operator()<double>();
+  body.template operator()<float>();
+}
 /// Throws DTypeError unless the element type of that input is floating.
 void need_floating(const Call& call, std::size_t input);
 /// Throws ShapeError unless that input has at least `rank` axes.

@@ -16,16 +16,11 @@ namespace convkit::infer {
 namespace {
 
 using graph::Graph;
+using graph::index_of;
 using graph::kNoValue;
 using graph::Node;
 using graph::Op;
 using graph::ValueId;
-
-std::size_t index_of(ValueId id) { return static_cast<std::size_t>(id); }
-
-std::string title(const Node& node) {
-  return node.name.empty() ? message(node.op) : message(node.name, " (", node.op, ")");
-}
 
 bool is_wanted_once(const Node& node) {
   return std::count_if(node.outputs.begin(), node.outputs.end(),

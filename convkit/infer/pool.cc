@@ -32,15 +32,6 @@ Pool pool_of(const Call& call, const Tensor& x, bool count_pad) {
   return pool;
 }
 
-template <class F>
-void in_type(const Tensor& x, F&& body) {
-  if (x.dtype() == DType::float64) {
-    body.template operator()<double>();
-  } else {
-    body.template operator()<float>();
-  }
-}
-
 // The place of each winner in the input, counted through the whole tensor, from the number of its
 // tap in the window.
 Tensor places_of(const Pool& pool, const Shape& x, const std::vector<int32_t>& taps,

@@ -11,6 +11,7 @@
 #include "hwy/highway.h"
 
 #include "convkit/kernels/columns-inl.h"
+#include "convkit/kernels/dispatch_loops.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace convkit::kernels::HWY_NAMESPACE {
@@ -292,18 +293,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convkit::kernels {
 
-HWY_EXPORT(loops);
-
-template <>
-BatchNormLoops<float> batch_norm_loops() {
-  return HWY_DYNAMIC_DISPATCH(loops)();
-}
-// double serves gradient checks, not speed: one body, for the instructions any machine has, is
-// enough.
-template <>
-BatchNormLoops<double> batch_norm_loops() {
-  return HWY_STATIC_DISPATCH(loops_of)<double>();
-}
+CONVKIT_DISPATCH_LOOPS(BatchNormLoops, batch_norm_loops)
 
 }  // namespace convkit::kernels
 #endif  // HWY_ONCE

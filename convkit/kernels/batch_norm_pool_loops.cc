@@ -11,6 +11,7 @@
 #include "hwy/highway.h"
 
 #include "convkit/kernels/columns-inl.h"
+#include "convkit/kernels/dispatch_loops.h"
 #include "convkit/kernels/pool_windows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -154,18 +155,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convkit::kernels {
 
-HWY_EXPORT(loops);
-
-template <>
-BatchNormPoolLoops<float> batch_norm_pool_loops() {
-  return HWY_DYNAMIC_DISPATCH(loops)();
-}
-// double serves gradient checks, not speed: one body, for the instructions any machine has, is
-// enough.
-template <>
-BatchNormPoolLoops<double> batch_norm_pool_loops() {
-  return HWY_STATIC_DISPATCH(loops_of)<double>();
-}
+CONVKIT_DISPATCH_LOOPS(BatchNormPoolLoops, batch_norm_pool_loops)
 
 }  // namespace convkit::kernels
 #endif  // HWY_ONCE

@@ -15,6 +15,7 @@
 #include "hwy/highway.h"
 
 #include "convkit/kernels/columns-inl.h"
+#include "convkit/kernels/dispatch_loops.h"
 #include "convkit/kernels/pool_windows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -441,18 +442,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convkit::kernels {
 
-HWY_EXPORT(loops);
-
-template <>
-PoolLoops<float> pool_loops() {
-  return HWY_DYNAMIC_DISPATCH(loops)();
-}
-// double serves gradient checks, not speed: one body, for the instructions any machine has, is
-// enough.
-template <>
-PoolLoops<double> pool_loops() {
-  return HWY_STATIC_DISPATCH(loops_of)<double>();
-}
+CONVKIT_DISPATCH_LOOPS(PoolLoops, pool_loops)
 
 }  // namespace convkit::kernels
 #endif  // HWY_ONCE

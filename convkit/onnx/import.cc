@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <queue>
 #include <set>
 #include <unordered_map>
 
@@ -76,30 +75,13 @@ class NodeOrder {
   }
 
   std::vector<std::size_t> run() {
-    std::vector<std::size_t> missing(nodes_.size(), 0);
-    std::vector<std::vector<std::size_t>> readers(nodes_.size());
-    for (std::size_t n = 0; n < nodes_.size(); ++n) {
-      std::set<std::size_t> needed;
-      collect(nodes_[n], needed);
-      missing[n] = needed.size();
-      for (const std::size_t producer : needed) readers[producer].push_back(n);
-    }
-    std::priority_queue<std::size_t, std::vector<std::size_t>, std::greater<>> ready;
-    for (std::size_t n = 0; n < nodes_.size(); ++n)
-      if (missing[n] == 0) ready.push(n);
-    std::vector<std::size_t> order;
-    while (!ready.empty()) {
-      const std::size_t n = ready.top();
-      ready.pop();
-      order.push_back(n);
-      for (const std::size_t reader : readers[n])
-        if (--missing[reader] == 0) ready.push(reader);
-    }
-    for (std::size_t n = 0; n < nodes_.size(); ++n)
-      CONVKIT_CHECK(missing[n] == 0, FormatError, "node '", name_of_node(nodes_[n]), "' (",
-                    nodes_[n].op_type,
-                    ") reads a value that is computed from its own output: the nodes form a cycle");
-    return order;
+    std::vector<std::set<std::size_t>> needs(nodes_.size());
+    for (std::size_t n = 0; n < nodes_.size(); ++n) collect(nodes_[n], needs[n]);
+    return graph::dependency_order(needs, [&](std::size_t n) {
+      throw FormatError(message("node '", name_of_node(nodes_[n]), "' (", nodes_[n].op_type,
+                                ") reads a value that is computed from its own output: the nodes "
+                                "form a cycle"));
+    });
   }
 
  private:

@@ -3,29 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "cli/verbs.h"
+#include "tests/cli/run_tool.h"
 #include "tests/support/on_threads.h"
 
 namespace convkit::cli {
 namespace {
 
 using testing::HasSubstr;
-
-struct Result {
-  int code;
-  std::string out;
-  std::string err;
-};
-
-Result convkit(const std::vector<std::string>& arguments) {
-  std::ostringstream out;
-  std::ostringstream err;
-  Console console(out, err);
-  const int code = run(arguments, console);
-  return {code, out.str(), err.str()};
-}
 
 std::string model() { return std::string(CONVKIT_TEST_DATA) + "/data_files/onnx/opt-mnist.onnx"; }
 

@@ -7,12 +7,12 @@
 #include <sstream>
 
 #include "cli/progress_bar.h"
-#include "cli/verbs.h"
 #include "convkit/base/text.h"
 #include "convkit/io/file.h"
 #include "convkit/io/media/image.h"
 #include "convkit/io/safetensors.h"
 #include "convkit/onnx/import.h"
+#include "tests/cli/run_tool.h"
 #include "tests/support/limits.h"
 #include "tests/support/picture_folder.h"
 #include "tests/support/temp_dir.h"
@@ -26,20 +26,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
-
-struct Result {
-  int code;
-  std::string out;
-  std::string err;
-};
-
-Result convkit(const std::vector<std::string>& arguments, const Interrupts& interrupts = {}) {
-  std::ostringstream out;
-  std::ostringstream err;
-  Console console(out, err);
-  const int code = run(arguments, console, interrupts);
-  return {code, out.str(), err.str()};
-}
 
 // Standard output holds one JSON object and nothing else.
 json json_of(const Result& result) {

@@ -3,31 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "cli/verbs.h"
 #include "convkit/io/file.h"
 #include "convkit/io/npy.h"
+#include "tests/cli/run_tool.h"
 #include "tests/support/temp_dir.h"
 
 namespace convkit::cli {
 namespace {
 
 using testing::HasSubstr;
-
-struct Result {
-  int code;
-  std::string out;
-  std::string err;
-};
-
-Result convkit(const std::vector<std::string>& arguments) {
-  std::ostringstream out;
-  std::ostringstream err;
-  Console console(out, err);
-  const int code = run(arguments, console);
-  return {code, out.str(), err.str()};
-}
 
 std::string digits_net() {
   return std::string(CONVKIT_TEST_DATA) + "/data_files/onnx/opt-mnist.onnx";

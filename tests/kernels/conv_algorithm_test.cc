@@ -26,16 +26,11 @@ void expect_all_rows_match(const ConvGeometry& g, unsigned seed) {
   const ConvData data(g, seed);
   for (const Direction direction : kDirections) {
     const Exact want = exact(direction, data);
-    for (const std::string& target : engine_targets()) {
-      const OnTarget limited(target);
-      for (const ConvAlgorithm& row : conv_algorithms()) {
-        if (row.name == std::string("reference") && target != engine_targets().front()) continue;
-        if (!row.why_not(g, direction).empty()) continue;
-        EXPECT_EQ(difference(result(row, direction, data), want, row.error_growth), "")
-            << row.name << " on " << target << ", " << name(direction) << " of " << to_string(g)
-            << " pad_hi " << g.pad_hi[0] << "," << g.pad_hi[1] << "," << g.pad_hi[2];
-      }
-    }
+    for_each_row(g, direction, [&](const ConvAlgorithm& row, const std::string& target) {
+      EXPECT_EQ(difference(result(row, direction, data), want, row.error_growth), "")
+          << row.name << " on " << target << ", " << name(direction) << " of " << to_string(g)
+          << " pad_hi " << g.pad_hi[0] << "," << g.pad_hi[1] << "," << g.pad_hi[2];
+    });
   }
 }
 
@@ -120,20 +115,16 @@ TEST(ConvAlgorithms, AddTheResidualAndClampWhatTheyStore) {
       want.magnitude[k] += std::fabs(static_cast<double>(residual[k]));
     }
     want.terms += 1.0;
-    for (const std::string& target : engine_targets()) {
-      const OnTarget limited(target);
-      for (const ConvAlgorithm& row : conv_algorithms()) {
-        if (!row.why_not(g, Direction::forward).empty()) continue;
-        std::vector<float> y = residual;
-        prepare(row, g, Direction::forward)
-            ->pack_and_run(
-                data.x.data(), data.w.data(),
-                {.bias = data.bias.data(), .residual = y.data(), .low = -0.5f, .high = 0.75f},
-                y.data());
-        EXPECT_EQ(difference(y, want, row.error_growth), "")
-            << row.name << " on " << target << ", " << to_string(g);
-      }
-    }
+    for_each_row(g, Direction::forward, [&](const ConvAlgorithm& row, const std::string& target) {
+      std::vector<float> y = residual;
+      prepare(row, g, Direction::forward)
+          ->pack_and_run(
+              data.x.data(), data.w.data(),
+              {.bias = data.bias.data(), .residual = y.data(), .low = -0.5f, .high = 0.75f},
+              y.data());
+      EXPECT_EQ(difference(y, want, row.error_growth), "")
+          << row.name << " on " << target << ", " << to_string(g);
+    });
   }
 }
 

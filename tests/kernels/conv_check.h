@@ -159,6 +159,20 @@ inline std::vector<std::string> engine_targets() {
   return targets;
 }
 
+/// Calls `body(row, target)` with every algorithm that computes `direction` of `g`, while the
+/// engine is limited to each instruction set in turn. The reference is the same on all: it comes
+/// once.
+template <class Body>
+void for_each_row(const ConvGeometry& g, Direction direction, const Body& body) {
+  for (const std::string& target : engine_targets()) {
+    const OnTarget limited(target);
+    for (const ConvAlgorithm& row : kernels::conv_algorithms()) {
+      if (row.name == std::string("reference") && target != engine_targets().front()) continue;
+      if (row.why_not(g, direction).empty()) body(row, target);
+    }
+  }
+}
+
 /// A small valid geometry with everything PyTorch allows in it, and cropping.
 inline ConvGeometry random_geometry(std::mt19937& random) {
   const auto pick = [&random](int64_t low, int64_t high) {

@@ -7,16 +7,13 @@
 
 namespace convkit::infer {
 
+using graph::index_of;
 using graph::kNoValue;
 using graph::Node;
 using graph::Op;
 using graph::ValueId;
 
-namespace {
-
-std::size_t index_of(ValueId id) { return static_cast<std::size_t>(id); }
-
-}  // namespace
+namespace {}  // namespace
 
 const Tensor* Rewriter::constant(ValueId id) const {
   if (id == kNoValue || !graph_.value(id).is_constant()) return nullptr;
