@@ -7,6 +7,7 @@
 
 #include "convkit/infer/elements.h"
 #include "convkit/infer/operators.h"
+#include "convkit/infer/real_function.h"
 #include "convkit/ops/activation.h"
 #include "convkit/tensor/convert.h"
 
@@ -20,7 +21,7 @@ constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Up to two numbers of a node's attributes.
-using Parameters = std::array<double, 2>;
+using Parameters = RealFunction::Parameters;
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 // log(1 + e^x) without overflow.
@@ -91,7 +92,12 @@ double gelu(double x, const Parameters& p) {
   const double inner = std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
   return 0.5 * x * (1 + std::tanh(inner));
 }
-const UnaryRow kGelu = {Op::gelu, gelu};
+
+const UnaryRow* row_of(Op op) {
+  const auto* const row = std::find_if(std::begin(kUnary), std::end(kUnary),
+                                       [&](const UnaryRow& r) { return r.op == op; });
+  return row == std::end(kUnary) ? nullptr : row;
+}
 
 // Both tensors have one shape, and so one order in memory.
 template <class Number, class F>
@@ -110,24 +116,18 @@ Tensor mapped(const Tensor& x, DType result, F f) {
   return y;
 }
 
-Tensor apply(const UnaryRow& row, const Tensor& x, const Parameters& parameters) {
-  const DType result = row.gives_bool ? DType::boolean : x.dtype();
-  if (uses_reals(x.dtype())) {
-    CONVKIT_CHECK(row.real != nullptr, DTypeError, "the input is ", x.dtype(),
-                  ", but the operator takes integers or bools");
-    return mapped<double>(x, result, [&](double value) { return row.real(value, parameters); });
-  }
-  CONVKIT_CHECK(row.integer != nullptr, DTypeError, "the input is ", x.dtype(),
-                ", but the operator takes floating types");
-  const bool is_unsigned = x.dtype() == DType::uint64;
-  return mapped<int64_t>(x, result, [&](int64_t value) { return row.integer(value, is_unsigned); });
-}
-
 double parameter(const Call& call, const char* name) {
   const graph::AttributeValue* value = call.node.attributes.find(name);
   if (value != nullptr && std::holds_alternative<int64_t>(*value))
     return static_cast<double>(std::get<int64_t>(*value));
   return call.number(name);
+}
+
+Parameters parameters_of(const Call& call, const UnaryRow& row) {
+  Parameters parameters{};
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (row.parameters[i] != nullptr) parameters[i] = parameter(call, row.parameters[i]);
+  return parameters;
 }
 
 // One scale or zero point for all, or one per index of an axis, read for every element of `shape`.
@@ -173,22 +173,33 @@ Tensors with_scale(const Call& call, DType result, F f) {
 
 }  // namespace
 
-Tensors run_unary(const Call& call) {
-  const Tensor& x = call.input(0);
+std::optional<RealFunction> real_function(const Call& call) {
   if (call.op() == Op::gelu) {
     const std::string& mode = call.text("approximate");
     CONVKIT_CHECK(mode == "none" || mode == "tanh", ValueError, "approximate is '", mode,
                   "'; it can be none or tanh");
-    return {apply(kGelu, x, {mode == "tanh" ? 1.0 : 0.0, 0})};
+    return RealFunction{gelu, {mode == "tanh" ? 1.0 : 0.0, 0}};
   }
+  const UnaryRow* const row = row_of(call.op());
+  if (row == nullptr || row->real == nullptr || row->gives_bool) return std::nullopt;
+  return RealFunction{row->real, parameters_of(call, *row)};
+}
+
+Tensors run_unary(const Call& call) {
+  const Tensor& x = call.input(0);
   if (call.op() == Op::relu && x.dtype() == DType::float32) return {ops::relu(x)};
-  const auto* const row = std::find_if(std::begin(kUnary), std::end(kUnary),
-                                       [&](const UnaryRow& r) { return r.op == call.op(); });
-  CONVKIT_CHECK(row != std::end(kUnary), ValueError, call.op(), " is no function of one operand");
-  Parameters parameters{};
-  for (std::size_t i = 0; i < parameters.size(); ++i)
-    if (row->parameters[i] != nullptr) parameters[i] = parameter(call, row->parameters[i]);
-  return {apply(*row, x, parameters)};
+  const UnaryRow* const row = row_of(call.op());
+  if (uses_reals(x.dtype())) {
+    if (const auto function = real_function(call)) return {mapped<double>(x, x.dtype(), *function)};
+    CONVKIT_CHECK(row != nullptr && row->gives_bool, DTypeError, "the input is ", x.dtype(),
+                  ", but the operator takes integers or bools");
+    return {mapped<double>(x, DType::boolean, RealFunction{row->real, parameters_of(call, *row)})};
+  }
+  CONVKIT_CHECK(row != nullptr && row->integer != nullptr, DTypeError, "the input is ", x.dtype(),
+                ", but the operator takes floating types");
+  const bool is_unsigned = x.dtype() == DType::uint64;
+  return {mapped<int64_t>(x, x.dtype(),
+                          [&](int64_t value) { return row->integer(value, is_unsigned); })};
 }
 
 Tensors run_clip(const Call& call) {

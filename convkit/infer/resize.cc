@@ -216,7 +216,7 @@ Tensor picked(const Tensor& x, std::size_t axis, const std::vector<std::vector<T
 
 }  // namespace
 
-Tensors run_resize(const Call& call) {
+std::vector<ResizedAxis> resized_axes(const Call& call) {
   const Tensor& x = call.input(0);
   const std::vector<Axis> axes = axes_of(call);
   // The size of the result before anything is listed: a file may ask for any.
@@ -224,17 +224,25 @@ Tensors run_resize(const Call& call) {
   for (const Axis& a : axes) extents[a.axis] = a.out;
   static_cast<void>(make(Shape(extents), DType::float64));
   const bool crops = call.text("coordinate_transformation_mode") == "tf_crop_and_resize";
+  std::vector<ResizedAxis> resized;
+  for (const Axis& a : axes) {
+    if (a.in == a.out && a.scale == 1 && !crops) continue;
+    CONVKIT_CHECK(a.in > 0 || a.out == 0, ShapeError, "the input ", x.shape(), " is empty");
+    resized.push_back({a.axis, taps_along(call, a)});
+  }
+  return resized;
+}
+
+Tensors run_resize(const Call& call) {
+  const Tensor& x = call.input(0);
+  const std::vector<ResizedAxis> axes = resized_axes(call);
+  const double otherwise = call.number("extrapolation_value");
   const bool is_nearest = call.text("mode") == "nearest";
   Tensor y = is_nearest ? x : x.to(DType::float64);
   // The innermost axis first.
-  for (std::size_t i = axes.size(); i-- > 0;) {
-    const Axis& a = axes[i];
-    if (a.in == a.out && a.scale == 1 && !crops) continue;
-    CONVKIT_CHECK(a.in > 0 || a.out == 0, ShapeError, "the input ", x.shape(), " is empty");
-    const auto taps = taps_along(call, a);
-    const double otherwise = call.number("extrapolation_value");
-    y = is_nearest ? picked(y, a.axis, taps, otherwise) : resampled(y, a.axis, taps, otherwise);
-  }
+  for (std::size_t i = axes.size(); i-- > 0;)
+    y = is_nearest ? picked(y, axes[i].axis, axes[i].taps, otherwise)
+                   : resampled(y, axes[i].axis, axes[i].taps, otherwise);
   return {y.to(x.dtype())};
 }
 

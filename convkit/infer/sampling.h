@@ -2,14 +2,27 @@
 
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
-/// For the sources of infer only: how much an element counts at a distance from it.
+#include "convkit/infer/operation.h"
+
+/// For the sources of infer only: which elements, and how much of each, a position takes.
 namespace convkit::infer {
 
 struct Tap {
   int64_t index;
   double weight;
 };
+
+/// One axis of a Resize.
+struct ResizedAxis {
+  std::size_t axis;
+  std::vector<std::vector<Tap>> taps;  ///< per output position; none where that is extrapolated
+};
+/// The axes along which a Resize node computes anything, from the shape of its input 0 and the
+/// values of the others. The result is no larger than memory_limit() in float64. Throws ShapeError
+/// or ValueError where the node makes no sense.
+std::vector<ResizedAxis> resized_axes(const Call& call);
 
 /// The tent 1 − |x|.
 inline double linear_weight(double x) { return std::fmax(0.0, 1 - std::abs(x)); }

@@ -159,7 +159,7 @@ TEST(Session, MixesItsStepsWithTheInterpreters) {
   Builder b;
   const ValueId x = b.input({2, 4, 6, 6});
   ValueId y = b.conv(x, {6, 4, 3, 3}, {1, 1, 1, 1});
-  y = b.node(Op::softplus, {y});  // no step of its own
+  y = b.node(Op::pow, {y, b.constant(full({}, 2))});  // no step of its own
   const ValueId z = b.node(Op::sigmoid, {y});
   // Shapes found from shapes, and a view that is put out.
   const ValueId shape = b.node(Op::shape, {z}, {{"start", int64_t{0}}});
@@ -265,19 +265,72 @@ TEST(Session, HasStepsForWhatConvolutionalNetsUse) {
     return b.node(Op::slice, {x, b.constant(int64s({1, -1})), b.constant(int64s({6, -9})),
                               b.constant(int64s({2, 3})), b.constant(int64s({2, -3}))});
   });
-  check("Resize", [](Builder& b, ValueId x) {
-    return b.node(Op::resize,
-                  {x, graph::kNoValue, b.constant(from_values({1.0F, 1.0F, 2.0F, 1.5F}, {4}))},
+  const auto resize = [](const char* mode, const char* coordinates, const ValueId& scales,
+                         const ValueId& sizes, Builder& b, ValueId x) {
+    return b.node(Op::resize, {x, graph::kNoValue, scales, sizes},
                   {{"antialias", int64_t{0}},
                    {"axes", Ints{}},
                    {"cubic_coeff_a", -0.75},
-                   {"coordinate_transformation_mode", std::string("asymmetric")},
+                   {"coordinate_transformation_mode", std::string(coordinates)},
                    {"exclude_outside", int64_t{0}},
                    {"extrapolation_value", 0.0},
                    {"keep_aspect_ratio_policy", std::string("stretch")},
-                   {"mode", std::string("nearest")},
+                   {"mode", std::string(mode)},
                    {"nearest_mode", std::string("floor")}});
+  };
+  for (const char* mode : {"nearest", "linear", "cubic"}) {
+    check("Resize by scales", [&](Builder& b, ValueId x) {
+      const ValueId scales = b.constant(from_values({1.0F, 1.0F, 2.0F, 1.5F}, {4}));
+      return resize(mode, "asymmetric", scales, graph::kNoValue, b, x);
+    });
+    check("Resize to sizes", [&](Builder& b, ValueId x) {
+      const ValueId sizes = b.constant(int64s({2, 6, 5, 19}));
+      return resize(mode, "half_pixel", graph::kNoValue, sizes, b, x);
+    });
+  }
+  for (const char* mode : {"constant", "reflect", "edge"})
+    check("Pad", [&](Builder& b, ValueId x) {
+      return b.node(Op::pad,
+                    {x, b.constant(int64s({0, 0, 2, 1, 0, 0, -1, 3})), b.constant(full({}, 0.5))},
+                    {{"mode", std::string(mode)}});
+    });
+  for (const char* mode : {"DCR", "CRD"})
+    check("DepthToSpace", [&](Builder& b, ValueId x) {
+      const ValueId wide = b.conv(x, {12, 6, 1, 1}, {});
+      return b.node(Op::depth_to_space, {wide},
+                    {{"blocksize", int64_t{2}}, {"mode", std::string(mode)}});
+    });
+  check("SpaceToDepth", [](Builder& b, ValueId x) {
+    const ValueId even = b.conv(x, {5, 6, 2, 1}, {});
+    return b.node(Op::space_to_depth, {even}, {{"blocksize", int64_t{2}}});
   });
+  check("InstanceNormalization", [](Builder& b, ValueId x) {
+    return b.node(Op::instance_normalization, {x, b.random_constant({6}), b.random_constant({6})},
+                  {{"epsilon", 1e-5}});
+  });
+  check("LayerNormalization", [](Builder& b, ValueId x) {
+    return b.node(Op::layer_normalization, {x, b.random_constant({8}), b.random_constant({8})},
+                  {{"axis", int64_t{-1}}, {"epsilon", 1e-5}, {"stash_type", int64_t{1}}});
+  });
+  check("LRN", [](Builder& b, ValueId x) {
+    return b.node(Op::lrn, {x},
+                  {{"size", int64_t{4}}, {"alpha", 0.3}, {"beta", 0.75}, {"bias", 1.0}});
+  });
+  for (const Ints& axes : {Ints{2, 3}, Ints{3}, Ints{-1, 0, 2}, Ints{0, 1, 2, 3}, Ints{3, 1}})
+    for (const int64_t keep : {0, 1})
+      check("ReduceMean", [&](Builder& b, ValueId x) {
+        const auto mean = [&](Op op, ValueId from, const Ints& over, int64_t kept) {
+          return b.node(op, {from, b.constant(int64s(over))},
+                        {{"keepdims", kept}, {"noop_with_empty_axes", int64_t{0}}});
+        };
+        return mean(Op::reduce_sum, mean(Op::reduce_mean, x, axes, keep), {}, 0);
+      });
+  check("Elu", [](Builder& b, ValueId x) {
+    return b.node(Op::elu, {b.node(Op::neg, {x})}, {{"alpha", 0.7}});
+  });
+  for (const Op op : {Op::softplus, Op::mish, Op::erf})
+    check(std::string(graph::name_of(op)).c_str(),
+          [&](Builder& b, ValueId x) { return b.node(op, {x}); });
   check("ConvTranspose", [](Builder& b, ValueId x) {
     graph::Attributes attributes = test::conv_attributes({1, 1, 0, 0}, {2, 2}, 3);
     attributes.set("output_padding", Ints{1, 0});

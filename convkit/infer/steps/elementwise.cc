@@ -4,7 +4,9 @@
 #include <limits>
 #include <utility>
 
+#include "convkit/base/thread_pool.h"
 #include "convkit/infer/elements.h"
+#include "convkit/infer/real_function.h"
 #include "convkit/infer/steps/step.h"
 
 namespace convkit::infer {
@@ -27,6 +29,23 @@ class UnaryStep final : public Step {
  private:
   UnaryOp op_;
   UnaryParams params_;
+  int64_t count_;
+};
+
+// Functions without a kernel, in double.
+class MapStep final : public Step {
+ public:
+  MapStep(RealFunction function, int64_t count) : function_(function), count_(count) {}
+  void run(std::span<const float* const> inputs, float* output) const override {
+    constexpr int64_t kElementsPerTask = 1 << 11;
+    const float* x = inputs[0];
+    parallel_ranges(count_, kElementsPerTask, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) output[i] = static_cast<float>(function_(x[i]));
+    });
+  }
+
+ private:
+  RealFunction function_;
   int64_t count_;
 };
 
@@ -62,6 +81,13 @@ class BinaryStep final : public Step {
 Native unary(const Request& request, UnaryOp op, UnaryParams params = {}) {
   const Shape& shape = request.input(0).shape;
   return {std::make_unique<UnaryStep>(op, params, shape.numel()), shape, 0};
+}
+
+std::optional<Native> map(const Request& request) {
+  const auto function = real_function(request.call());
+  if (!function) return std::nullopt;
+  const Shape& shape = request.input(0).shape;
+  return Native{std::make_unique<MapStep>(*function, shape.numel()), shape, 0};
 }
 
 bool is_close(double a, double b) { return std::abs(a - b) <= 1e-7 * std::abs(b); }
@@ -116,10 +142,10 @@ std::optional<Native> make_unary(const Request& request) {
       return unary(request, UnaryOp::hardswish);
     case Op::hard_sigmoid:
       if (!is_close(call.number("alpha"), 1.0 / 6) || call.number("beta") != 0.5)
-        return std::nullopt;
+        return map(request);
       return unary(request, UnaryOp::hardsigmoid);
     case Op::swish:
-      if (call.number("alpha") != 1) return std::nullopt;
+      if (call.number("alpha") != 1) return map(request);
       return unary(request, UnaryOp::silu);
     case Op::neg:
       return unary(request, UnaryOp::neg);
@@ -132,7 +158,7 @@ std::optional<Native> make_unary(const Request& request) {
     case Op::abs:
       return unary(request, UnaryOp::abs);
     default:
-      return std::nullopt;
+      return map(request);
   }
 }
 

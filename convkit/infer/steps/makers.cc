@@ -17,6 +17,9 @@ Maker maker_of(Op op) {
     case Op::global_max_pool:
     case Op::global_average_pool:
       return make_global_pool;
+    case Op::reduce_mean:
+    case Op::reduce_sum:
+      return make_reduce;
     case Op::clip:
       return make_clip;
     case Op::prelu:
@@ -45,6 +48,17 @@ Maker maker_of(Op op) {
       return make_slice;
     case Op::resize:
       return make_resize;
+    case Op::pad:
+      return make_pad;
+    case Op::depth_to_space:
+    case Op::space_to_depth:
+      return make_depth_to_space;
+    case Op::instance_normalization:
+      return make_instance_norm;
+    case Op::layer_normalization:
+      return make_layer_norm;
+    case Op::lrn:
+      return make_lrn;
     default:
       return make_unary;  // which knows what it does not know
   }

@@ -11,6 +11,8 @@
 namespace convkit::infer {
 namespace {
 
+using graph::Op;
+
 constexpr int64_t kFloatsPerTask = 1 << 15;
 
 Algorithm movement() { return {"copy", "", 0}; }
@@ -60,19 +62,25 @@ class ReshapeStep final : public Step {
   Shape to_;
 };
 
-// y[row, block] = x[table[row], block]: pictures share the table, pixels keep their channels.
+// y[row, block] = x[table[row], block], or `value` where the table has −1: pictures share the
+// table, pixels keep their channels.
 class GatherStep final : public Step {
  public:
-  GatherStep(int64_t batch, int64_t in_rows, int64_t block, std::vector<int32_t> table)
-      : batch_(batch), in_rows_(in_rows), block_(block), table_(std::move(table)) {}
+  GatherStep(int64_t batch, int64_t in_rows, int64_t block, std::vector<int32_t> table, float value)
+      : batch_(batch), in_rows_(in_rows), block_(block), table_(std::move(table)), value_(value) {}
   void run(std::span<const float* const> inputs, float* output) const override {
     const auto out_rows = static_cast<int64_t>(table_.size());
     parallel_ranges(batch_ * out_rows, std::max<int64_t>(1, kFloatsPerTask / block_),
                     [&](int64_t begin, int64_t end) {
                       for (int64_t row = begin; row < end; ++row) {
                         const int64_t from = table_[static_cast<std::size_t>(row % out_rows)];
-                        const float* x = inputs[0] + (row / out_rows * in_rows_ + from) * block_;
-                        std::copy_n(x, block_, output + row * block_);
+                        float* y = output + row * block_;
+                        if (from < 0) {
+                          std::fill_n(y, block_, value_);
+                        } else {
+                          std::copy_n(inputs[0] + (row / out_rows * in_rows_ + from) * block_,
+                                      block_, y);
+                        }
                       }
                     });
   }
@@ -86,6 +94,54 @@ class GatherStep final : public Step {
   int64_t in_rows_;
   int64_t block_;
   std::vector<int32_t> table_;
+  float value_;
+};
+
+// DepthToSpace, and SpaceToDepth, its inverse. `rows` rows of `width` pixels have block · block ·
+// channels each; spread out, they are block rows each of width · block pixels.
+class BlockStep final : public Step {
+ public:
+  BlockStep(int64_t rows, int64_t width, int64_t block, int64_t channels, bool blocks_first,
+            bool spreads)
+      : rows_(rows),
+        width_(width),
+        block_(block),
+        channels_(channels),
+        blocks_first_(blocks_first),
+        spreads_(spreads) {}
+  void run(std::span<const float* const> inputs, float* output) const override {
+    const float* x = inputs[0];
+    const int64_t deep = block_ * block_ * channels_;
+    const int64_t next_channel = blocks_first_ ? 1 : block_ * block_;
+    const int64_t next_place = blocks_first_ ? channels_ : 1;
+    parallel_ranges(rows_, std::max<int64_t>(1, kFloatsPerTask / (width_ * deep)),
+                    [&](int64_t begin, int64_t end) {
+                      for (int64_t row = begin; row < end; ++row)
+                        for (int64_t i = 0; i < block_; ++i)
+                          for (int64_t column = 0; column < width_ * block_; ++column)
+                            for (int64_t c = 0; c < channels_; ++c) {
+                              const int64_t wide =
+                                  ((row * block_ + i) * width_ * block_ + column) * channels_ + c;
+                              const int64_t place = i * block_ + column % block_;
+                              const int64_t narrow = (row * width_ + column / block_) * deep +
+                                                     place * next_place + c * next_channel;
+                              if (spreads_) {
+                                output[wide] = x[narrow];
+                              } else {
+                                output[narrow] = x[wide];
+                              }
+                            }
+                    });
+  }
+  Algorithm algorithm() const override { return movement(); }
+
+ private:
+  int64_t rows_;
+  int64_t width_;
+  int64_t block_;
+  int64_t channels_;
+  bool blocks_first_;
+  bool spreads_;
 };
 
 class TransposeStep final : public Step {
@@ -102,19 +158,10 @@ class TransposeStep final : public Step {
   Integers permutation_;
 };
 
-// The node's inputs behind the first, which must be constants where given.
-std::optional<Tensors> constants_behind(const Request& request) {
-  Tensors tensors = {Tensor()};
-  for (std::size_t i = 1; i < request.inputs.size(); ++i) {
-    if (request.given(i) && !request.input(i).constant.defined()) return std::nullopt;
-    tensors.push_back(request.given(i) ? request.input(i).constant : Tensor());
-  }
-  return tensors;
-}
-
 // Nodes that move whole pixels, alike in every picture: what they do with a picture of one channel
-// whose values are their own positions says where each pixel comes from.
-std::optional<Native> make_gather(const Request& request) {
+// whose values are their own positions says where each pixel comes from. What a Pad adds is told
+// from them by its value, here −1, and will be `value`.
+std::optional<Native> make_gather(const Request& request, float value = 0) {
   const Facts& x = request.input(0);
   if (!x.is_float() || x.shape.dim() < 3) return std::nullopt;
   auto inputs = constants_behind(request);
@@ -123,6 +170,10 @@ std::optional<Native> make_gather(const Request& request) {
   if (!inputs || view.spatial > kMostPositions) return std::nullopt;
   const Shape probe = x.shape.with(0, 1).with(1, 1);
   (*inputs)[0] = arange(view.spatial).reshaped(probe);
+  if (request.node.op == Op::pad) {
+    inputs->resize(std::max<std::size_t>(inputs->size(), 3));
+    (*inputs)[2] = full({}, -1);
+  }
   const Tensor moved = interpret_node(request.node, *inputs)[0];
   if (moved.dim() != probe.dim() || moved.size(0) != 1 || moved.size(1) != 1 || moved.numel() == 0)
     return std::nullopt;
@@ -130,9 +181,9 @@ std::optional<Native> make_gather(const Request& request) {
   for (int64_t i = 0; i < moved.numel(); ++i)
     table.push_back(static_cast<int32_t>(moved.data<float>()[i]));
   const Shape output = moved.shape().with(0, x.shape[0]).with(1, x.shape[1]);
-  return Native{
-      std::make_unique<GatherStep>(view.batch, view.spatial, view.channels, std::move(table)),
-      output};
+  return Native{std::make_unique<GatherStep>(view.batch, view.spatial, view.channels,
+                                             std::move(table), value),
+                output};
 }
 
 // True if the constants ask for the same numbers of pictures and channels.
@@ -142,6 +193,15 @@ bool is_spatial(const Request& request, const Shape& output) {
 }
 
 }  // namespace
+
+std::optional<Tensors> constants_behind(const Request& request) {
+  Tensors tensors = {Tensor()};
+  for (std::size_t i = 1; i < request.inputs.size(); ++i) {
+    if (request.given(i) && !request.input(i).constant.defined()) return std::nullopt;
+    tensors.push_back(request.given(i) ? request.input(i).constant : Tensor());
+  }
+  return tensors;
+}
 
 std::optional<Native> make_concat(const Request& request) {
   const Facts& first = request.input(0);
@@ -211,18 +271,45 @@ std::optional<Native> make_slice(const Request& request) {
   return make_gather(request);
 }
 
-std::optional<Native> make_resize(const Request& request) {
-  if (request.call().text("mode") != "nearest") return std::nullopt;
+std::optional<Native> make_pad(const Request& request) {
   const Facts& x = request.input(0);
-  if (!x.is_float() || x.shape.dim() < 3) return std::nullopt;
+  const int64_t rank = x.shape.dim();
   auto inputs = constants_behind(request);
-  if (!inputs) return std::nullopt;
-  // With sizes rather than scales, the probe below would be told the number of channels.
-  const Tensor& scales = inputs->size() > 2 ? (*inputs)[2] : Tensor();
-  if (!scales.defined() || scales.numel() != x.shape.dim()) return std::nullopt;
-  const Tensor numbers = scales.to(DType::float64);
-  if (numbers.data<double>()[0] != 1 || numbers.data<double>()[1] != 1) return std::nullopt;
-  return make_gather(request);
+  if (!x.is_float() || rank < 3 || !inputs || !request.given(1)) return std::nullopt;
+  Integers axes;
+  if (request.given(3)) {
+    axes = integers_of((*inputs)[3], "axes");
+  } else {
+    for (int64_t i = 0; i < rank; ++i) axes.push_back(i);
+  }
+  const Integers pads = integers_of((*inputs)[1], "pads");
+  if (pads.size() != 2 * axes.size()) return std::nullopt;
+  for (std::size_t i = 0; i < axes.size(); ++i)
+    if (normal_axis(axes[i], rank) < 2 && (pads[i] != 0 || pads[i + axes.size()] != 0))
+      return std::nullopt;
+  const bool has_value = request.given(2) && (*inputs)[2].numel() > 0;
+  const float value = has_value ? static_cast<float>((*inputs)[2].item()) : 0;
+  return make_gather(request, value);
+}
+
+std::optional<Native> make_depth_to_space(const Request& request) {
+  const Facts& x = request.input(0);
+  const int64_t block = request.call().integer("blocksize");
+  if (!x.is_float() || x.shape.dim() != 4 || block < 1 || block > 1024) return std::nullopt;
+  const bool deep = request.node.op == Op::depth_to_space;
+  const int64_t scale = deep ? block : 1;
+  const int64_t shrink = deep ? 1 : block;
+  if ((deep && x.shape[1] % (block * block) != 0) || x.shape[2] % shrink != 0 ||
+      x.shape[3] % shrink != 0)
+    return std::nullopt;
+  const int64_t channels = deep ? x.shape[1] / (block * block) : x.shape[1];
+  const Shape output({x.shape[0], deep ? channels : channels * block * block,
+                      x.shape[2] * scale / shrink, x.shape[3] * scale / shrink});
+  const Shape& small = deep ? x.shape : output;
+  const bool blocks_first = !deep || request.call().text("mode") == "DCR";
+  return Native{std::make_unique<BlockStep>(small[0] * small[2], small[3], block, channels,
+                                            blocks_first, deep),
+                output};
 }
 
 }  // namespace convkit::infer

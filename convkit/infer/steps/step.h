@@ -78,6 +78,7 @@ std::optional<Native> make_conv(const Request& request);
 std::optional<Native> make_conv_transpose(const Request& request);
 std::optional<Native> make_pool(const Request& request);
 std::optional<Native> make_global_pool(const Request& request);
+std::optional<Native> make_reduce(const Request& request);
 std::optional<Native> make_unary(const Request& request);
 std::optional<Native> make_clip(const Request& request);
 std::optional<Native> make_prelu(const Request& request);
@@ -89,6 +90,15 @@ std::optional<Native> make_reshape(const Request& request);
 std::optional<Native> make_transpose(const Request& request);
 std::optional<Native> make_slice(const Request& request);
 std::optional<Native> make_resize(const Request& request);
+std::optional<Native> make_pad(const Request& request);
+std::optional<Native> make_depth_to_space(const Request& request);
+std::optional<Native> make_instance_norm(const Request& request);
+std::optional<Native> make_layer_norm(const Request& request);
+std::optional<Native> make_lrn(const Request& request);
+
+/// A place for the node's first input, and the others, all of them constants where they are given;
+/// nothing if one is not known.
+std::optional<Tensors> constants_behind(const Request& request);
 
 /// How `a` and `b` stretch over a result of shape `y`, in its memory order; nothing where their
 /// innermost elements are neither neighbours nor one.
