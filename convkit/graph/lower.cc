@@ -73,6 +73,20 @@ ValueId batch_norm_relu(Lowering& l) {
   return l.node(Op::relu, {y});
 }
 
+template <int Rank>
+ValueId batch_norm_relu_max_pool_of(Lowering& l) {
+  const auto& p = l.params<ops::BatchNormPoolParams<Rank>>();
+  const ValueId y = l.before("norm", Op::batch_normalization, batch_norm_inputs(l),
+                             batch_norm_attributes(p.norm));
+  return lower_max_pool_of<Rank>(l, l.before("relu", Op::relu, {y}), p.pool);
+}
+
+ValueId batch_norm_relu_max_pool(Lowering& l) {
+  if (l.rank() == 1) return batch_norm_relu_max_pool_of<1>(l);
+  if (l.rank() == 2) return batch_norm_relu_max_pool_of<2>(l);
+  return batch_norm_relu_max_pool_of<3>(l);
+}
+
 ValueId clip(Lowering& l, double min, double max) {
   std::vector<ValueId> inputs = {l.input(0)};
   const bool has_max = max != std::numeric_limits<double>::infinity();
@@ -156,6 +170,8 @@ constexpr LowerRow kRows[] = {
     {"avg_pool3d", lower_avg_pool<3>},
     {"batch_norm", batch_norm},
     {"batch_norm_relu", batch_norm_relu},
+    {"batch_norm_relu_max_pool", batch_norm_relu_max_pool},
+    {"binary_cross_entropy_with_logits", nullptr, kLoss},
     {"clamp", clamp},
     {"concat", lower_concat},
     {"conv1d", lower_conv<1>},

@@ -7,6 +7,7 @@
 
 #include "convkit/graph/graph.h"
 #include "convkit/graph/trace.h"
+#include "convkit/ops/pool.h"
 
 /// How each operation of the tape becomes nodes; for graph/ only.
 namespace convkit::graph {
@@ -83,6 +84,9 @@ template <int Rank>
 ValueId lower_conv(Lowering& l);
 template <int Rank>
 ValueId lower_max_pool(Lowering& l);
+/// A max pool of `x` that gives the result, for input 0 or whatever has its shape.
+template <int Rank>
+ValueId lower_max_pool_of(Lowering& l, ValueId x, const ops::MaxPoolParams<Rank>& params);
 template <int Rank>
 ValueId lower_avg_pool(Lowering& l);
 template <int Rank>

@@ -38,14 +38,14 @@ Attributes pool_attributes(List kernel, List strides, List pads) {
                     {"strides", std::move(strides)}};
 }
 
-ValueId max_pool_node(Lowering& l, Attributes attributes) {
+ValueId max_pool_node(Lowering& l, ValueId x, Attributes attributes) {
   attributes.set("storage_order", int64_t{0});
-  return l.node(Op::max_pool, {l.input(0)}, std::move(attributes));
+  return l.node(Op::max_pool, {x}, std::move(attributes));
 }
 
-ValueId avg_pool_node(Lowering& l, Attributes attributes, bool counts_padding) {
+ValueId avg_pool_node(Lowering& l, ValueId x, Attributes attributes, bool counts_padding) {
   attributes.set("count_include_pad", int64_t{counts_padding ? 1 : 0});
-  return l.node(Op::average_pool, {l.input(0)}, std::move(attributes));
+  return l.node(Op::average_pool, {x}, std::move(attributes));
 }
 
 // Pads before and after each axis, in ONNX's order. In ceil_mode those after it are as long as the
@@ -70,12 +70,20 @@ bool goes_beyond(const List& pads, const Extents<Rank>& padding) {
   return false;
 }
 
+// What output o of an adaptive pool sees.
+struct Window {
+  int64_t begin;
+  int64_t end;
+};
+Window window_of(const Axis& axis, int64_t o) {
+  return {o * axis.in / axis.out, ((o + 1) * axis.in + axis.out - 1) / axis.out};
+}
+
 // Row o of the matrix takes the mean of what output o sees: (out, in), or transposed.
 Tensor mean_matrix(const Axis& axis, bool transposed, DType dtype) {
   std::vector<double> elements(static_cast<std::size_t>(axis.in * axis.out), 0.0);
   for (int64_t o = 0; o < axis.out; ++o) {
-    const int64_t begin = o * axis.in / axis.out;
-    const int64_t end = ((o + 1) * axis.in + axis.out - 1) / axis.out;
+    const auto [begin, end] = window_of(axis, o);
     for (int64_t i = begin; i < end; ++i)
       elements[static_cast<std::size_t>(transposed ? i * axis.out + o : o * axis.in + i)] =
           1.0 / static_cast<double>(end - begin);
@@ -117,6 +125,38 @@ ValueId means_by_matrices(Lowering& l) {
     if (from_right) factors = {x, matrix};
     x = a == axes.back() ? l.node(Op::matmul, factors)
                          : l.before("over_" + name, Op::matmul, factors);
+  }
+  return x;
+}
+
+// Maxima over windows of unlike sizes, axis by axis: each window is gathered as a row, the short
+// ones with their last element twice, which changes no maximum.
+ValueId maxima_by_rows(Lowering& l) {
+  std::vector<int64_t> axes;
+  for (int64_t a = 0; a < l.rank(); ++a) {
+    const Axis axis = axis_of(l, static_cast<std::size_t>(a));
+    if (axis.in != axis.out) axes.push_back(a);
+  }
+  ValueId x = l.input(0);
+  for (const int64_t a : axes) {
+    const std::string name = axis_name(l.rank(), a);
+    const Axis axis = axis_of(l, static_cast<std::size_t>(a));
+    int64_t longest = 1;
+    for (int64_t o = 0; o < axis.out; ++o)
+      longest = std::max(longest, window_of(axis, o).end - window_of(axis, o).begin);
+    std::vector<int64_t> indices;
+    for (int64_t o = 0; o < axis.out; ++o)
+      for (int64_t i = 0; i < longest; ++i)
+        indices.push_back(std::min(window_of(axis, o).begin + i, window_of(axis, o).end - 1));
+    const ValueId rows =
+        l.before("rows_" + name, Op::gather,
+                 {x, l.constant("windows_" + name, from_values(indices, {axis.out, longest}))},
+                 Attributes{{"axis", a + 2}});
+    std::vector<ValueId> inputs = {rows, l.list("row_axis_" + name, {a + 3})};
+    Attributes attributes{{"keepdims", int64_t{0}}, {"noop_with_empty_axes", int64_t{0}}};
+    x = a == axes.back()
+            ? l.node(Op::reduce_max, std::move(inputs), std::move(attributes))
+            : l.before("over_" + name, Op::reduce_max, std::move(inputs), std::move(attributes));
   }
   return x;
 }
@@ -170,38 +210,70 @@ ValueId lower_conv(Lowering& l) {
 
 template <int Rank>
 ValueId lower_max_pool(Lowering& l) {
-  const auto& p = l.params<ops::MaxPoolParams<Rank>>();
+  return lower_max_pool_of<Rank>(l, l.input(0), l.params<ops::MaxPoolParams<Rank>>());
+}
+
+template <int Rank>
+ValueId lower_max_pool_of(Lowering& l, ValueId x, const ops::MaxPoolParams<Rank>& params) {
+  const ops::MaxPoolParams<Rank> p = ops::with_stride(params);
   List pads = pads_of<Rank>(l, p.kernel_size, p.stride, p.padding, p.dilation);
   Attributes attributes =
       pool_attributes(list_of(p.kernel_size), list_of(p.stride), std::move(pads));
   attributes.set("dilations", list_of(p.dilation));
-  return max_pool_node(l, std::move(attributes));
+  return max_pool_node(l, x, std::move(attributes));
 }
 
+// The sum of each window, divided by a number of its own.
 template <int Rank>
-ValueId lower_avg_pool(Lowering& l) {
-  const auto& p = l.params<ops::AvgPoolParams<Rank>>();
-  List pads = pads_of<Rank>(l, p.kernel_size, p.stride, p.padding, 1);
-  const bool is_longer = goes_beyond<Rank>(pads, p.padding);
-  bool counts_padding = p.count_include_pad || p.divisor_override;
-  if (!is_longer && p.padding == Extents<Rank>(0)) counts_padding = false;  // there is none
-  Attributes attributes = pool_attributes(list_of(p.kernel_size), list_of(p.stride), pads);
-  if (is_longer && p.divisor_override)
-    throw Refusal{"it divides by a given number (divisor_override) in ceil_mode"};
-  if (is_longer && counts_padding) {
-    // What ceil_mode adds does not count, so that it cannot be padding.
-    for (std::size_t a = 0; a < Rank; ++a) pads[a + Rank] = p.padding[a];
-    attributes.set("pads", pads);
-    attributes.set("ceil_mode", int64_t{1});
-  }
-  if (!p.divisor_override) return avg_pool_node(l, std::move(attributes), counts_padding);
+ValueId lower_divided_pool(Lowering& l, const ops::AvgPoolParams<Rank>& p, Attributes attributes) {
   double taps = 1;
   for (const int64_t extent : p.kernel_size.values) taps *= static_cast<double>(extent);
-  attributes.set("count_include_pad", int64_t{counts_padding ? 1 : 0});
+  attributes.set("count_include_pad", int64_t{1});  // so that all means are of as many
   const ValueId mean = l.before("mean", Op::average_pool, {l.input(0)}, std::move(attributes));
   const ValueId factor =
       l.number("factor", taps / static_cast<double>(p.divisor_override.value_or(1)));
   return l.node(Op::mul, {mean, factor});
+}
+
+// In ceil_mode, counting the padding: what the last window has beyond it does not count, so that it
+// cannot be padding too. Readers differ on a last window that would begin behind the input, which
+// PyTorch leaves out; the axis ends where that has no place.
+template <int Rank>
+ValueId lower_ceil_pool(Lowering& l, const ops::AvgPoolParams<Rank>& p, Attributes attributes) {
+  List pads(2 * Rank);
+  List cut_axes;
+  List cut_ends;
+  for (std::size_t a = 0; a < Rank; ++a) {
+    const Axis axis = axis_of(l, a);
+    const int64_t way = axis.in + 2 * p.padding[a] - p.kernel_size[a];
+    const bool leaves_out = axis.out == way / p.stride[a] + 1;
+    const int64_t end = p.padding[a] - (leaves_out ? way % p.stride[a] : 0);
+    pads[a] = p.padding[a];
+    pads[a + Rank] = std::max<int64_t>(0, end);
+    if (end >= 0) continue;
+    cut_axes.push_back(static_cast<int64_t>(a) + 2);
+    cut_ends.push_back(end);
+  }
+  attributes.set("pads", pads);
+  attributes.set("ceil_mode", int64_t{1});
+  ValueId x = l.input(0);
+  if (!cut_axes.empty())
+    x = l.before("cut", Op::slice,
+                 {x, l.list("cut_starts", List(cut_axes.size(), 0)), l.list("cut_ends", cut_ends),
+                  l.list("cut_axes", cut_axes), l.list("cut_steps", List(cut_axes.size(), 1))});
+  return avg_pool_node(l, x, std::move(attributes), true);
+}
+
+template <int Rank>
+ValueId lower_avg_pool(Lowering& l) {
+  const auto p = ops::with_stride(l.params<ops::AvgPoolParams<Rank>>());
+  const List pads = pads_of<Rank>(l, p.kernel_size, p.stride, p.padding, 1);
+  Attributes attributes = pool_attributes(list_of(p.kernel_size), list_of(p.stride), pads);
+  if (p.divisor_override) return lower_divided_pool<Rank>(l, p, std::move(attributes));
+  const bool counts_padding = p.count_include_pad && p.padding != Extents<Rank>(0);
+  if (counts_padding && goes_beyond<Rank>(pads, p.padding))
+    return lower_ceil_pool<Rank>(l, p, std::move(attributes));
+  return avg_pool_node(l, l.input(0), std::move(attributes), counts_padding);
 }
 
 template <int Rank>
@@ -209,13 +281,10 @@ ValueId lower_adaptive_max_pool(Lowering& l) {
   const AdaptiveWindows<Rank> windows = adaptive_windows<Rank>(l);
   if (windows.is_identity) return l.input(0);
   if (windows.is_global) return l.node(Op::global_max_pool, {l.input(0)});
-  if (!windows.is_even)
-    throw Refusal{message("its windows on ", l.shape(0),
-                          " are of unlike sizes; use an input whose "
-                          "extents are multiples of the output's")};
+  if (!windows.is_even) return maxima_by_rows(l);
   Attributes attributes = pool_attributes(windows.kernel, windows.kernel, List(2 * Rank, 0));
   attributes.set("dilations", List(Rank, 1));
-  return max_pool_node(l, std::move(attributes));
+  return max_pool_node(l, l.input(0), std::move(attributes));
 }
 
 template <int Rank>
@@ -224,8 +293,8 @@ ValueId lower_adaptive_avg_pool(Lowering& l) {
   if (windows.is_identity) return l.input(0);
   if (windows.is_global) return l.node(Op::global_average_pool, {l.input(0)});
   if (!windows.is_even) return means_by_matrices(l);
-  return avg_pool_node(l, pool_attributes(windows.kernel, windows.kernel, List(2 * Rank, 0)),
-                       false);
+  return avg_pool_node(l, l.input(0),
+                       pool_attributes(windows.kernel, windows.kernel, List(2 * Rank, 0)), false);
 }
 
 ValueId lower_pad(Lowering& l) {
@@ -245,11 +314,12 @@ ValueId lower_pad(Lowering& l) {
   return l.node(Op::pad, std::move(inputs), mode);
 }
 
-#define CONVKIT_INSTANTIATE_LOWERING(Rank)                   \
-  template ValueId lower_conv<Rank>(Lowering&);              \
-  template ValueId lower_max_pool<Rank>(Lowering&);          \
-  template ValueId lower_avg_pool<Rank>(Lowering&);          \
-  template ValueId lower_adaptive_max_pool<Rank>(Lowering&); \
+#define CONVKIT_INSTANTIATE_LOWERING(Rank)                                                       \
+  template ValueId lower_conv<Rank>(Lowering&);                                                  \
+  template ValueId lower_max_pool<Rank>(Lowering&);                                              \
+  template ValueId lower_max_pool_of<Rank>(Lowering&, ValueId, const ops::MaxPoolParams<Rank>&); \
+  template ValueId lower_avg_pool<Rank>(Lowering&);                                              \
+  template ValueId lower_adaptive_max_pool<Rank>(Lowering&);                                     \
   template ValueId lower_adaptive_avg_pool<Rank>(Lowering&);
 CONVKIT_INSTANTIATE_LOWERING(1)
 CONVKIT_INSTANTIATE_LOWERING(2)
