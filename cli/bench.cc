@@ -16,8 +16,10 @@
 #include "cli/net_input.h"
 #include "cli/option_checks.h"
 #include "cli/step_table.h"
+#include "cli/subject.h"
 #include "cli/verbs.h"
 #include "convkit/base/thread_pool.h"
+#include "convkit/graph/capture.h"
 #include "convkit/onnx/load.h"
 
 namespace convkit::cli {
@@ -26,16 +28,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct BenchArguments {
-  std::string model;
-  std::string input;
-  int64_t batch = 1;
+  SubjectOptions subject;
+  int64_t batch = 0;
   int threads = 0;
   double seconds = 3;
   bool steps = false;
 };
 
 struct Times {
-  double load_ms = 0;  ///< reading the file, planning, packing, and the first run
+  double load_ms = 0;  ///< reading or making the net, planning, packing, and the first run
   double median_ms = 0;
   double min_ms = 0;
   double p99_ms = 0;
@@ -90,12 +91,36 @@ std::vector<infer::StepDescription> profiled(const infer::Session& net,
   return steps;
 }
 
+// A net in a file, or one of convkit's own, captured.
+infer::Session session_of(const SubjectOptions& options) {
+  if (is_onnx_file(options.what)) {
+    if (options.classes > 0) throw UsageError("--classes goes with a net by name");
+    return load(options.what);
+  }
+  const Subject subject = find_subject(options);
+  return infer::Session(graph::capture(subject.net, zeros(subject.input), {.name = subject.name}));
+}
+
+// Throws where --batch asks for what cannot be.
+void check_batch(const BenchArguments& arguments, const std::vector<Tensor>& inputs) {
+  if (arguments.batch == 0 || inputs.empty() || inputs[0].dim() == 0) return;
+  const int64_t batch = inputs[0].size(0);
+  if (batch == arguments.batch) return;
+  if (!arguments.subject.input.empty())
+    throw UsageError(message("--input ", arguments.subject.input, " is a batch of ", batch,
+                             ", --batch says ", arguments.batch, "; leave one of them out"));
+  throw UsageError(message("--batch ", arguments.batch, ": the file fixes the batch at ", batch,
+                           "; export the net with a batch of any size"));
+}
+
 int bench(const BenchArguments& arguments, Console& console) {
   if (arguments.threads > 0) set_num_threads(arguments.threads);
   const Clock::time_point begin = Clock::now();
-  const infer::Session net = load(arguments.model);
+  const infer::Session net = session_of(arguments.subject);
   const double read_ms = milliseconds_since(begin);
-  const std::vector<Tensor> inputs = random_inputs(net.inputs(), arguments.batch, arguments.input);
+  const std::vector<Tensor> inputs =
+      random_inputs(net.inputs(), std::max<int64_t>(1, arguments.batch), arguments.subject.input);
+  check_batch(arguments, inputs);
   const Clock::time_point first = Clock::now();
   static_cast<void>(net.run(inputs));
   const double load_ms = read_ms + milliseconds_since(first);
@@ -111,7 +136,7 @@ int bench(const BenchArguments& arguments, Console& console) {
 
   if (console.json()) {
     nlohmann::ordered_json json;
-    json["model"] = arguments.model;
+    json["model"] = arguments.subject.what;
     json["threads"] = num_threads();
     json["input"] = inputs.empty() ? std::vector<int64_t>() : inputs[0].shape().to_vector();
     json["runs"] = times.runs;
@@ -152,11 +177,19 @@ void add_bench(CLI::App& app, Session& session) {
   verb->footer(
       "Examples:\n"
       "  convkit bench model.onnx --batch 1 --threads 2\n"
-      "  convkit bench model.onnx --input 1x3x224x224 --steps");
-  verb->add_option("model", arguments->model, "An ONNX file")->required()->check(not_empty());
+      "  convkit bench model.onnx --input 1x3x224x224 --steps\n"
+      "  convkit bench resnet50 --batch 8");
+  verb->add_option("model", arguments->subject.what,
+                   "An ONNX file, a net by name, a run folder, or a weights file")
+      ->required()
+      ->check(not_empty());
   verb->add_option("--batch", arguments->batch, "The batch, where the net leaves it open [1]")
       ->check(whole_number(1, INT32_MAX));
-  verb->add_option("--input", arguments->input, "Shape NxCxSIZES of the first input");
+  verb->add_option("--input", arguments->subject.input,
+                   "Shape NxCxSIZES of the first input [the net's own]");
+  verb->add_option("--classes", arguments->subject.classes,
+                   "Classes of a net by name [its paper's]")
+      ->check(whole_number(1, INT32_MAX));
   verb->add_option("--threads", arguments->threads, "Threads [one for each processor]")
       ->check(whole_number(1, 1024));
   verb->add_option("--seconds", arguments->seconds, "How long to measure [3]")

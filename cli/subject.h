@@ -23,6 +23,10 @@ struct Subject {
   io::Metadata metadata;  ///< the weights file's description; empty for a net by name
 };
 
+/// Whether `what` is to be read as an ONNX file: it is called so, or is a file of another name that
+/// holds no weights (safetensors).
+bool is_onnx_file(const std::string& what);
+
 /// Throws UsageError for what was typed wrong, and what loading throws.
 Subject find_subject(const SubjectOptions& options);
 

@@ -107,7 +107,7 @@ int summarize_onnx(const SummaryArguments& arguments, Console& console) {
 int summarize(const SummaryArguments& arguments, Console& console) {
   if (arguments.list) return list_models(console);
   if (arguments.subject.what.empty()) throw UsageError("name a net or a run, such as resnet18");
-  if (arguments.subject.what.ends_with(".onnx")) return summarize_onnx(arguments, console);
+  if (is_onnx_file(arguments.subject.what)) return summarize_onnx(arguments, console);
   Subject subject = find_subject(arguments.subject);
   const train::Summary summary = train::summarize(subject.net, subject.input);
   if (console.json()) {
