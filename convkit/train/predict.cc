@@ -12,14 +12,14 @@
 #include "convkit/ops/softmax.h"
 
 namespace convkit::train {
-namespace {
 
-std::vector<Guess> guesses_of(const Tensor& probabilities, const ModelCard& card, int64_t top) {
+std::vector<Guess> top_guesses(const Tensor& probabilities, const std::vector<std::string>& names,
+                               int64_t top) {
   const auto* const computed = probabilities.data<float>();
   std::vector<float> values(computed, computed + probabilities.numel());
   for (float& value : values)
     if (std::isnan(value)) value = 0;  // of weights that hold NaN; it has no place in an order
-  std::vector<int64_t> labels(card.classes.size());
+  std::vector<int64_t> labels(names.size());
   std::iota(labels.begin(), labels.end(), int64_t{0});
   std::stable_sort(labels.begin(), labels.end(), [&](int64_t a, int64_t b) {
     return values[static_cast<std::size_t>(a)] > values[static_cast<std::size_t>(b)];
@@ -28,13 +28,10 @@ std::vector<Guess> guesses_of(const Tensor& probabilities, const ModelCard& card
   std::vector<Guess> guesses;
   guesses.reserve(labels.size());
   for (const int64_t label : labels)
-    guesses.push_back({label, card.classes[static_cast<std::size_t>(label)],
+    guesses.push_back({label, names[static_cast<std::size_t>(label)],
                        static_cast<double>(values[static_cast<std::size_t>(label)])});
   return guesses;
 }
-
-}  // namespace
-
 std::vector<Prediction> predict(LoadedNet& loaded, const std::vector<std::string>& images,
                                 int64_t top) {
   const ModelCard& card = loaded.card;
@@ -52,7 +49,7 @@ std::vector<Prediction> predict(LoadedNet& loaded, const std::vector<std::string
     const Tensor probabilities = ops::softmax(loaded.net(x), 1);
     predictions.push_back({.path = path,
                            .conversion = data::conversion_text({&head, 1}, card.input),
-                           .guesses = guesses_of(probabilities, card, top)});
+                           .guesses = top_guesses(probabilities, card.classes, top)});
   }
   return predictions;
 }

@@ -21,6 +21,11 @@ struct Prediction {
   std::vector<Guess> guesses;  ///< the likeliest first; equal ones by label
 };
 
+/// The `top` likeliest of the classes called `names`; `probabilities` has a float32 for each, of
+/// which NaN counts as 0.
+CONVKIT_API std::vector<Guess> top_guesses(const Tensor& probabilities,
+                                           const std::vector<std::string>& names, int64_t top);
+
 /// Classifies pictures with a net from load_net(): each is brought to the channels and the size the
 /// net was trained on, normalised as in training, and run; softmax of the logits gives the
 /// probabilities. At most `top` guesses each. Throws IoError or FormatError for a picture that

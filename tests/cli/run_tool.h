@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/verbs.h"
+#include "convkit/base/exactness.h"
 
 /// The command-line tool, called within the test's own process.
 namespace convkit::cli {
@@ -20,7 +21,9 @@ inline Result convkit(const std::vector<std::string>& arguments,
   std::ostringstream out;
   std::ostringstream err;
   Console console(out, err);
+  const Exactness before = exactness();
   const int code = run(arguments, console, interrupts);
+  set_exactness(before);  // --exact is for the whole process
   return {code, out.str(), err.str()};
 }
 
