@@ -56,12 +56,37 @@ std::string quoted(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
+// Stands in for the package safetensors where that is not installed.
+constexpr const char* kReader = R"(try:
+    from safetensors.torch import load_file
+except ImportError:
+    import json
+
+    def load_file(path):
+        """What the package safetensors would read in a file that convkit wrote."""
+        with open(path, "rb") as file:
+            data = bytearray(file.read())
+        begin = 8 + int.from_bytes(data[:8], "little")
+        types = {"F32": torch.float32, "F64": torch.float64, "F16": torch.float16,
+                 "BF16": torch.bfloat16, "I64": torch.int64, "I32": torch.int32}
+        state = {}
+        for name, entry in json.loads(data[8:begin]).items():
+            if name == "__metadata__":
+                continue
+            first, last = entry["data_offsets"]
+            elements = bytearray(data[begin + first:begin + last])
+            tensor = torch.frombuffer(elements, dtype=types[entry["dtype"]])
+            state[name] = tensor.reshape(entry["shape"])
+        return state
+)";
+
 // A Python program that loads the weights into torch.
 std::string python_text(const Subject& subject, const std::string& weights) {
   const TorchvisionNet* const net = torchvision_net(subject);
   std::string text = "# Loads weights that convkit export wrote into PyTorch.\n";
-  text += "import torch\nfrom safetensors.torch import load_file\n";
+  text += "import torch\n";
   if (net != nullptr) text += "import torchvision\n";
+  text += message("\n", kReader);
   text += message("\nstate = load_file(", quoted(weights), ")\n");
   if (net == nullptr)
     return text + message("\n# torchvision has no ", subject.name,
@@ -110,9 +135,11 @@ void check(const ExportArguments& arguments, Format format) {
 }
 
 // {"file", "bytes", ...} of what was written.
-nlohmann::ordered_json write_onnx(Subject& subject, const ExportArguments& arguments) {
+nlohmann::ordered_json write_onnx(Subject& subject, const ExportArguments& arguments,
+                                  const Session& session) {
   const graph::Graph graph =
       graph::capture(subject.net, zeros(subject.input), {.name = subject.name});
+  session.finish_files();
   const onnx::Exported written = onnx::save_onnx(
       arguments.out, graph, {.opset = arguments.opset, .metadata = subject.metadata});
   nlohmann::ordered_json json;
@@ -128,7 +155,9 @@ nlohmann::ordered_json write_onnx(Subject& subject, const ExportArguments& argum
   return json;
 }
 
-nlohmann::ordered_json write_safetensors(Subject& subject, const ExportArguments& arguments) {
+nlohmann::ordered_json write_safetensors(Subject& subject, const ExportArguments& arguments,
+                                         const Session& session) {
+  session.finish_files();
   io::Metadata metadata = subject.metadata;
   metadata["format"] = "pt";  // what Python's loaders look for
   const nn::StateDict state = nn::state_dict(subject.net);
@@ -144,9 +173,14 @@ nlohmann::ordered_json write_safetensors(Subject& subject, const ExportArguments
   return json;
 }
 
-int run_export(const ExportArguments& arguments, Console& console) {
+int run_export(const ExportArguments& arguments, Session& session) {
+  Console& console = session.console;
   const Format format = format_of(arguments.out);
   check(arguments, format);
+  if (is_onnx_file(arguments.subject.what))
+    throw UsageError(message("'", arguments.subject.what,
+                             "' is a net in ONNX already; export takes a run folder, weights "
+                             "(.safetensors), or a net by name"));
   Subject subject = find_subject(arguments.subject);
   if (!arguments.weights.empty()) {
     if (!subject.weights.empty())
@@ -158,13 +192,13 @@ int run_export(const ExportArguments& arguments, Console& console) {
   json["net"] = subject.name;
   json["weights"] = nullptr;
   if (!subject.weights.empty()) json["weights"] = subject.weights;
-  json.update(format == Format::onnx ? write_onnx(subject, arguments)
-                                     : write_safetensors(subject, arguments));
+  json.update(format == Format::onnx ? write_onnx(subject, arguments, session)
+                                     : write_safetensors(subject, arguments, session));
   if (!arguments.python.empty())
     io::write_file(arguments.python, std::string_view(json["python"].get_ref<std::string&>()));
   if (console.json()) {
     write_json(json, console);
-    return kSuccess;
+    return session.code();
   }
   console.out() << arguments.out << ": " << subject.name
                 << (subject.weights.empty() ? ", not trained (fresh weights)"
@@ -181,7 +215,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   } else {
     console.out() << arguments.python << ": loads them into PyTorch" << std::endl;
   }
-  return kSuccess;
+  return session.code();
 }
 
 }  // namespace
@@ -209,7 +243,7 @@ void add_export(CLI::App& app, Session& session) {
   verb->add_option("--python", arguments->python, "Write a Python program that loads the weights");
   add_json_flag(*verb, session);
   verb->callback([&session, arguments] {
-    session.job = [&session, arguments] { return run_export(*arguments, session.console); };
+    session.job = [&session, arguments] { return run_export(*arguments, session); };
   });
 }
 

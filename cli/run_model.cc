@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 
 #include "cli/json_output.h"
@@ -64,6 +65,21 @@ std::vector<NamedFile> named_files(const std::vector<std::string>& texts,
   return files;
 }
 
+// How to make an array of this shape fit.
+std::string way_out(const graph::ValueType& type, const Tensor& given) {
+  const std::optional<Shape> wanted = type.shape();
+  if (wanted && wanted->numel() == given.numel())
+    return message("; in Python: np.save(file, x.reshape", to_text(wanted->to_vector()), ")");
+  if (type.rank() == given.dim() && given.dim() > 0 && (*type.dims)[0].known()) {
+    std::vector<graph::Dim> any_batch = *type.dims;
+    any_batch[0] = {};
+    if (graph::accepts({.dtype = type.dtype, .dims = any_batch}, given))
+      return message("; its batch is fixed: give ", (*type.dims)[0].extent,
+                     " at a time, or export the net with a batch of any size");
+  }
+  return "";
+}
+
 std::vector<Tensor> read_inputs(const graph::Graph& graph, const std::vector<NamedFile>& files) {
   std::vector<Tensor> inputs;
   std::string missing;
@@ -83,7 +99,8 @@ std::vector<Tensor> read_inputs(const graph::Graph& graph, const std::vector<Nam
                                "; in Python: np.save(file, x.astype('", *value.type.dtype, "'))"));
     if (!graph::accepts(value.type, given))
       throw ShapeError(message(file->path, ": the array has the shape ", given.shape(),
-                               ", but the input '", value.name, "' is ", to_text(value.type)));
+                               ", but the input '", value.name, "' is ", to_text(value.type),
+                               way_out(value.type, given)));
   }
   if (!missing.empty()) throw UsageError("the net needs more inputs:" + missing);
   return inputs;
@@ -99,13 +116,15 @@ nlohmann::ordered_json json_of(const std::string& name, const Tensor& tensor,
   return json;
 }
 
-int run_model(const RunArguments& arguments, Console& console) {
+int run_model(const RunArguments& arguments, Session& session) {
+  Console& console = session.console;
   const onnx::Model model = onnx::load_onnx(arguments.model);
   const graph::Graph& graph = model.graph;
   const std::vector<std::string> output_names = names_of(graph, graph.outputs);
   const auto input_files = named_files(arguments.inputs, names_of(graph, graph.inputs), "--input");
   const auto output_files = named_files(arguments.outputs, output_names, "--output");
   const std::vector<Tensor> outputs = infer::Session(graph).run(read_inputs(graph, input_files));
+  session.finish_files();
   nlohmann::ordered_json json;
   json["model"] = arguments.model;
   json["outputs"] = nlohmann::ordered_json::array();
@@ -128,7 +147,7 @@ int run_model(const RunArguments& arguments, Console& console) {
     console.out() << "\n";
   }
   if (console.json()) write_json(json, console);
-  return kSuccess;
+  return session.code();
 }
 
 }  // namespace
@@ -149,7 +168,7 @@ void add_run(CLI::App& app, Session& session) {
   add_exact_flag(*verb);
   add_json_flag(*verb, session);
   verb->callback([&session, arguments] {
-    session.job = [&session, arguments] { return run_model(*arguments, session.console); };
+    session.job = [&session, arguments] { return run_model(*arguments, session); };
   });
 }
 

@@ -43,6 +43,16 @@ struct Session {
   std::function<int()> job;
   /// Whether algorithms are measured while the job runs.
   bool autotune = false;
+
+  /// From here on a Ctrl-C waits for the files that are being written: one that came in the middle
+  /// would leave a temporary file behind. Call it when all that takes long is done.
+  void finish_files() const {
+    if (interrupts.catch_them) interrupts.catch_them();
+  }
+  /// The code of a job that has done all: kInterrupted if there was a Ctrl-C since finish_files().
+  int code() const {
+    return interrupts.stop != nullptr && interrupts.stop->load() ? kInterrupted : kSuccess;
+  }
 };
 
 void add_train(CLI::App& app, Session& session);

@@ -182,7 +182,7 @@ Tensor load_npy(const std::string& path) { return parse_npy(read_file(path), pat
 Tensor parse_npy(std::span<const uint8_t> bytes, const std::string& name) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   CONVKIT_CHECK(text.starts_with(kMagic), FormatError, name,
-                ": not an npy file: it does not begin with \\x93NUMPY");
+                ": not an npy file: it does not begin with \\x93NUMPY; write one with numpy.save");
   CONVKIT_CHECK(bytes.size() >= 10, FormatError, name, ": cut short after ", bytes.size(),
                 " bytes");
   const int major = bytes[6];

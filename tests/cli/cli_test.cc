@@ -259,11 +259,21 @@ TEST_F(CliTest, ExportsNetsByNameAndTheirWeights) {
   EXPECT_THAT(convkit({"export", "lenet5", model}).out, HasSubstr("N×1×28×28"));
   expect_wrong_usage({"export", "lenet5", "lenet5.pt"}, ".onnx");
   expect_wrong_usage({"export", "lenet6", model}, "'lenet6'");
+  expect_wrong_usage({"export", model, weights}, "is a net in ONNX already");
   expect_wrong_usage({"export", "lenet5", model, "--python", script}, "--python loads weights");
   expect_wrong_usage({"export", "lenet5", weights, "--opset", "17"}, "--opset goes with");
   expect_failure({"export", "lenet5", model, "--opset", "12"}, "convkit writes 17 to 25");
   expect_failure({"export", "lenet5", model, "--weights", weights}, "conv");
   expect_failure({"export", "lenet5", dir / "none/x.onnx"}, "none");
+}
+
+TEST_F(CliTest, FinishesTheFileWhenInterruptedWhileExporting) {
+  std::atomic<bool> stop{false};
+  const std::string model = dir / "small.onnx";
+  // As if Ctrl-C came when the writing begins.
+  const Result result = convkit({"export", "lenet5", model}, {&stop, [&] { stop = true; }});
+  EXPECT_EQ(result.code, kInterrupted);
+  EXPECT_EQ(onnx::load_onnx(model).opset, 17);
 }
 
 TEST_F(CliTest, TellsTheOutcomeAsJson) {

@@ -86,7 +86,11 @@ TEST_F(RunTest, SaysHowToConvertAnArray) {
   const Result shape = convkit({"run", digits_net(), "--input", dir / "flat.npy"});
   EXPECT_EQ(shape.code, kFailed);
   EXPECT_THAT(shape.err, HasSubstr("the array has the shape 1×784, but the input 'Input3' is "
-                                   "float32 1×1×28×28"));
+                                   "float32 1×1×28×28; in Python: np.save(file, "
+                                   "x.reshape(1, 1, 28, 28))"));
+  io::save_npy(dir / "three.npy", zeros({3, 1, 28, 28}));
+  EXPECT_THAT(convkit({"run", digits_net(), "--input", dir / "three.npy"}).err,
+              HasSubstr("its batch is fixed: give 1 at a time"));
 }
 
 TEST_F(RunTest, RefusesAFileThatIsNoNet) {
