@@ -185,14 +185,16 @@ void GroupedStrips::pack(int64_t strip, const float* w, float* packed) const {
     return;
   }
   const bool side_by_side = at[used - 1] - at[0] == used - 1;
-  for (int64_t tap = 0; tap < taps_; ++tap)
-    for (int64_t c = 0; c < depth_; ++c, packed += lanes_) {
-      const float* const from = w + tap * tap_step_ + c * c_step_;
-      if (side_by_side)
-        std::copy_n(from + at[0], used, packed);
-      else
-        for (int64_t lane = 0; lane < used; ++lane) packed[lane] = from[at[lane]];
+  for (int64_t tap = 0; tap < taps_; ++tap, packed += depth_ * lanes_) {
+    const float* const from = w + tap * tap_step_;
+    if (side_by_side) {
+      tile_kernels().pack_rows(from + at[0], c_step_, depth_, used, packed, lanes_);
+      continue;
     }
+    for (int64_t c = 0; c < depth_; ++c)
+      for (int64_t lane = 0; lane < used; ++lane)
+        packed[c * lanes_ + lane] = from[at[lane] + c * c_step_];
+  }
 }
 
 void GroupedStrips::unpack(int64_t strip, const float* packed, float* dw) const {
