@@ -7,9 +7,10 @@
 #include "convkit/kernels/conv_program.h"
 
 /// Convolutions whose groups have so few channels that a vector holds several groups: depthwise
-/// (every channel a group of its own) and its multipliers, and groups of few channels. Windows
-/// slide along W (conv_grouped_window.h); channels fill the vectors. Contracts as in
-/// conv_algorithm.h. Internal to kernels/.
+/// (every channel a group of its own) and its multipliers, and groups of few channels; also single
+/// groups that sum over few channels, such as a first layer. Windows slide along W
+/// (conv_grouped_window.h); channels fill the vectors. Contracts as in conv_algorithm.h. Internal
+/// to kernels/.
 namespace convkit::kernels {
 
 std::string depthwise_why_not(const ConvGeometry& geometry, Direction direction);
