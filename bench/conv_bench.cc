@@ -14,10 +14,13 @@
 //   --direction D  forward, backward_input or backward_weight
 //   --algorithms   instead of the peers: every algorithm of convkit that computes the problem
 //   --subnormal    instead of the peers: the same layer with subnormal inputs
+//   --scaling      instead of the peers: time on one thread / (N x time on N threads), ResNet-18's
+//                  layers at batch 1 unless problems are given, with the FMA peak's beside them
 //   --json         a JSON object a line instead of the table
 //   --about        measures nothing else: build, peers, peak and memory bandwidth, as JSON
 //   --list BATCHES measures nothing: every layer of layers.h at each batch (such as 1,8,32), and
 //                  the shapes of the tests at their own, a JSON object a line
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -25,6 +28,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bench/bandwidth.h"
@@ -50,7 +55,7 @@ using kernels::ConvGeometry;
 using kernels::Direction;
 using nlohmann::json;
 
-enum class Mode { peers, algorithms, subnormal };
+enum class Mode { peers, algorithms, subnormal, scaling };
 
 struct Settings {
   int threads = num_threads();
@@ -163,6 +168,80 @@ void time_direction(const ConvGeometry& g, Direction direction, const Settings& 
   std::fflush(stdout);
 }
 
+// Calls visit(geometry, direction) for each PROBLEM[:DIRECTION].
+template <class Visit>
+void for_each_direction(const std::vector<std::string>& problems, const Settings& settings,
+                        const Visit& visit) {
+  for (const std::string& item : problems) {
+    const std::size_t colon = item.find(':');
+    const std::string wanted =
+        colon == std::string::npos ? settings.direction : item.substr(colon + 1);
+    for (const Direction direction : kernels::kDirections)
+      if (wanted.empty() || wanted == name(direction))
+        visit(kernels::parse_problem(item.substr(0, colon)), direction);
+  }
+}
+
+// One layer on one thread and on all, alternating. Adds its efficiencies to `all`.
+void time_scaling(const ConvGeometry& g, Direction direction, const Settings& settings,
+                  std::vector<double>& all) {
+  const TimedLayer layer(g, direction);
+  ThreadPool one(1);
+  ThreadPool many(settings.threads);
+  const auto on = [](ThreadPool& pool, Work work) -> Work {
+    return [&pool, work = std::move(work)] {
+      const UseThreadPool use(pool);
+      work();
+    };
+  };
+  const ForeignLoad load;
+  std::vector<Rival> rivals = {{"one", {on(one, layer.call())}},
+                               {"many", {on(many, layer.call())}}};
+  if (direction == Direction::forward) {
+    rivals.push_back({"one", {on(one, layer.packed_call())}});
+    rivals.push_back({"many", {on(many, layer.packed_call())}});
+  }
+  const std::vector<double> seconds = measure(rivals);
+  const double threads = settings.threads;
+  for (std::size_t i = 0; i < seconds.size(); i += 2) {
+    const double efficiency = seconds[i] / (threads * seconds[i + 1]);
+    all.push_back(efficiency);
+    std::printf("%-58s %-15s %-10s %-6s %10.1f %10.1f %5.0f%% %8.2f\n", to_string(g).c_str(),
+                name(direction),
+                choose(g, direction,
+                       {.weights = i > 0 ? kernels::Weights::fixed : kernels::Weights::changing})
+                    .algorithm->name,
+                i > 0 ? "packed" : "call", 1e6 * seconds[i], 1e6 * seconds[i + 1],
+                100.0 * efficiency, load.processors());
+  }
+  std::fflush(stdout);
+}
+
+void print_scaling(const Settings& settings) {
+  std::vector<std::string> problems = settings.problems;
+  if (problems.empty())
+    for (const Layer& layer : kNetLayers)
+      if (std::string_view(layer.group) == "ResNet-18")
+        problems.push_back(std::string("mb1") + layer.problem);
+  const auto peak_on = [](int threads) {
+    ThreadPool pool(threads);
+    const UseThreadPool use(pool);
+    return fma_peak();
+  };
+  std::printf("%-58s %-15s %-10s %-6s %10s %10s %6s %8s\n", "problem", "direction", "algorithm", "",
+              "us on 1", message("us on ", settings.threads).c_str(), "", "foreign");
+  std::vector<double> all;
+  for_each_direction(problems, settings, [&](const ConvGeometry& g, Direction direction) {
+    time_scaling(g, direction, settings, all);
+  });
+  if (all.empty()) return;
+  std::sort(all.begin(), all.end());
+  std::printf("median %.0f %%, least %.0f %%; FMA peak %.0f %% (%.0f and %.0f GFLOP/s)\n",
+              100.0 * all[all.size() / 2], 100.0 * all.front(),
+              100.0 * peak_on(settings.threads) / (settings.threads * peak_on(1)), peak_on(1),
+              peak_on(settings.threads));
+}
+
 void print_about(int threads) {
   json versions = json::object();
   for (const Peer& peer : peers()) versions[peer.name] = peer.version();
@@ -216,6 +295,8 @@ Settings read_settings(int argc, char** argv) {
       settings.mode = Mode::algorithms;
     else if (argument == "--subnormal")
       settings.mode = Mode::subnormal;
+    else if (argument == "--scaling")
+      settings.mode = Mode::scaling;
     else if (argument == "--json")
       settings.as_json = true;
     else if (argument == "--about")
@@ -223,13 +304,14 @@ Settings read_settings(int argc, char** argv) {
     else if (argument == "--list")
       settings.list_batches = value();
     else if (argument.starts_with("--"))
-      throw ValueError(message("unknown option ", argument,
-                               "; there are --threads, --simd, --direction, --algorithms, "
-                               "--subnormal, --json, --about, --list and --benchmark_*"));
+      throw ValueError(
+          message("unknown option ", argument,
+                  "; there are --threads, --simd, --direction, --algorithms, "
+                  "--subnormal, --scaling, --json, --about, --list and --benchmark_*"));
     else
       settings.problems.push_back(argument);
   }
-  if (settings.problems.empty())
+  if (settings.problems.empty() && settings.mode != Mode::scaling)
     for (const test::ConvShape& shape : test::kConvShapes)
       settings.problems.emplace_back(shape.problem);
   return settings;
@@ -239,6 +321,7 @@ void run(const Settings& settings) {
   if (!settings.list_batches.empty()) return list_layers(settings.list_batches);
   set_num_threads(settings.threads);
   if (settings.about) return print_about(settings.threads);
+  if (settings.mode == Mode::scaling) return print_scaling(settings);
   if (!settings.as_json) {
     std::printf("%d threads, %s, FMA peak %.0f GFLOP/s\n", settings.threads,
                 kernels::simd_target().c_str(), fma_peak());
@@ -248,14 +331,9 @@ void run(const Settings& settings) {
       print_peer_heading();
     }
   }
-  for (const std::string& item : settings.problems) {
-    const std::size_t colon = item.find(':');
-    const std::string wanted =
-        colon == std::string::npos ? settings.direction : item.substr(colon + 1);
-    for (const Direction direction : kernels::kDirections)
-      if (wanted.empty() || wanted == name(direction))
-        time_direction(kernels::parse_problem(item.substr(0, colon)), direction, settings);
-  }
+  for_each_direction(settings.problems, settings, [&](const ConvGeometry& g, Direction direction) {
+    time_direction(g, direction, settings);
+  });
 }
 
 }  // namespace

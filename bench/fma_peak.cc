@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <thread>
 
 #include "convkit/base/thread_pool.h"
@@ -49,8 +50,9 @@ HWY_EXPORT(MultiplyAdd);
 
 double fma_peak() {
   using Clock = std::chrono::steady_clock;
-  static double best = 0.0;
+  static std::map<int, double> bests;
   const int threads = num_threads();
+  double& best = bests[threads];
   const auto end = Clock::now() + std::chrono::milliseconds(30);
   while (Clock::now() < end) {
     std::atomic<int> arrived = 0;
