@@ -22,6 +22,9 @@ constexpr int64_t kMostChannels = 15;  // 16 fill a vector
 constexpr int64_t kMostColumns = 4096;
 constexpr int64_t kWantedTasks = 48;
 constexpr int64_t kFewestOutputs = 512;
+// Two or four threads share any number of tasks from kManyTasks on, and multiples of kEvenTasks.
+constexpr int64_t kManyTasks = 16;
+constexpr int64_t kEvenTasks = 4;
 // Inputs at a task's border contribute to its neighbour too and are multiplied twice.
 constexpr double kMostRepeated = 1.12;
 constexpr int64_t kMostSums = 96 * 1024;    // floats: they stay in the second-level cache
@@ -152,16 +155,31 @@ void Scatter::cut_outputs() {
   const int64_t total = outputs[0] * outputs[1] * outputs[2] * outputs[3];
   const double inputs =
       static_cast<double>(batch_ * axes_[0].inputs * axes_[1].inputs * axes_[2].inputs);
+  const auto repeated = [&](const BrickCut& cut) {
+    double sum = 0.0;
+    for (int64_t i = 0; i < cut.bricks(); ++i) sum += inputs_of(cut.brick(i));
+    return sum;
+  };
   for (int64_t wanted = std::max(kFewestOutputs, total / kWantedTasks);; wanted *= 2) {
     const BrickCut cut(outputs, wanted);
     const auto& size = cut.size();
     const bool fits = size[0] * size[1] * size[2] * line_floats(size[3]) <= kMostSums;
-    if (!fits && cut_.bricks() > 1) return;  // as cut before
+    if (!fits && cut_.bricks() > 1) break;  // as cut before
     cut_ = cut;
-    inputs_ = 0.0;
-    for (int64_t i = 0; i < cut.bricks(); ++i) inputs_ += inputs_of(cut.brick(i));
-    if (inputs_ <= kMostRepeated * inputs || wanted >= total || !fits) return;
+    inputs_ = repeated(cut);
+    if (inputs_ <= kMostRepeated * inputs || wanted >= total || !fits) break;
   }
+  // A few more bricks where two or four threads could not share these evenly.
+  const int64_t bricks = cut_.bricks();
+  const int64_t even = round_up(bricks, kEvenTasks);
+  if (bricks >= kManyTasks || bricks == even || total < even * kFewestOutputs) return;
+  const BrickCut cut(outputs, ceil_div(total, even));
+  const double sum = repeated(cut);
+  if (cut.bricks() != even ||
+      sum * static_cast<double>(bricks) >= inputs_ * static_cast<double>(even))
+    return;
+  cut_ = cut;
+  inputs_ = sum;
 }
 
 void Scatter::pack(const float* w, float* packed) const {
