@@ -235,9 +235,10 @@ GroupedPlan::GroupedPlan(const ConvGeometry& g, Direction direction, const Group
 }
 
 void GroupedPlan::list_taps(const ConvGeometry& g, Direction direction, int axis) {
-  std::vector<std::vector<Tap>>& taps = taps_[static_cast<std::size_t>(axis)];
-  taps.resize(static_cast<std::size_t>(out_[axis]));
-  for (int64_t o = 0; o < out_[axis]; ++o)
+  std::vector<std::vector<Tap>>& kinds = kinds_[static_cast<std::size_t>(axis)];
+  for (int64_t o = 0; o < out_[axis]; ++o) {
+    std::vector<Tap> taps;
+    int64_t start = 0;
     for (int64_t k = 0; k < g.kernel[axis]; ++k) {
       int64_t at = o * g.stride[axis] - g.pad_lo[axis] + k * g.dilation[axis];
       if (direction == Direction::backward_input) {
@@ -245,8 +246,15 @@ void GroupedPlan::list_taps(const ConvGeometry& g, Direction direction, int axis
         at = floor_div(scaled, g.stride[axis]);
         if (at * g.stride[axis] != scaled) continue;
       }
-      if (at >= 0 && at < in_[axis]) taps[static_cast<std::size_t>(o)].push_back({k, at});
+      if (at < 0 || at >= in_[axis]) continue;
+      if (taps.empty()) start = at;
+      taps.push_back({k, at - start});
     }
+    const auto found = std::find(kinds.rbegin(), kinds.rend(), taps);
+    const int64_t kind = found == kinds.rend() ? std::ssize(kinds) : kinds.rend() - found - 1;
+    if (found == kinds.rend()) kinds.push_back(std::move(taps));
+    places_[static_cast<std::size_t>(axis)].push_back({kind, start});
+  }
 }
 
 // Along W every stride and dilation comes down to sliding windows. With offsets `spacing` apart and
@@ -289,7 +297,11 @@ void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction, int64_
       }
     }
     // Blocks inside of the line share their runs, one list for each size.
-    std::vector<int64_t> inner_runs(window_kernels().sizes.size(), -1);
+    struct Inner {
+      int64_t run = -1;
+      int64_t list = 0;
+    };
+    std::vector<Inner> inner(window_kernels().sizes.size());
     for (int64_t r = 0; r < std::min(row_classes, lattice.rows); ++r) {
       const int64_t rows = ceil_div(lattice.rows - r, row_classes);
       for (int64_t j = 0; j < rows;) {
@@ -303,6 +315,7 @@ void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction, int64_
                              .w_step = tap_step * w_unit,
                              .first_run = static_cast<int64_t>(runs_.size()),
                              .run_count = 0,
+                             .list = list_count_,
                              .fetch_pitch = spacing * in_channels_,
                              .fetch_count = block_size->outputs * tap_classes,
                              .size = block_size};
@@ -319,15 +332,17 @@ void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction, int64_
         }
         block.run_count = static_cast<int64_t>(runs_.size()) - block.first_run;
         if (inside) {
-          int64_t& shared =
-              inner_runs[static_cast<std::size_t>(block_size - window_kernels().sizes.data())];
-          if (shared < 0) {
-            shared = block.first_run;
+          Inner& shared =
+              inner[static_cast<std::size_t>(block_size - window_kernels().sizes.data())];
+          if (shared.run < 0) {
+            shared = {block.first_run, block.list};
           } else {
             runs_.resize(static_cast<std::size_t>(block.first_run));
-            block.first_run = shared;
+            block.first_run = shared.run;
+            block.list = shared.list;
           }
         }
+        list_count_ = std::max(list_count_, block.list + 1);
         blocks_.push_back(block);
         j += block_size->outputs;
       }
@@ -347,33 +362,33 @@ ConvWork GroupedPlan::work(const GroupedStrips& strips) const {
   return work;
 }
 
-int64_t GroupedPlan::lines_seen(int64_t line, std::vector<WindowLine>& seen) const {
-  seen.clear();
-  const int64_t h = line % out_[1];
-  const int64_t d = line / out_[1] % out_[0];
+GroupedPlan::LinePlace GroupedPlan::place(int64_t line) const {
+  const AxisPlace h = places_[1][static_cast<std::size_t>(line % out_[1])];
+  const AxisPlace d = places_[0][static_cast<std::size_t>(line / out_[1] % out_[0])];
   const int64_t n = line / out_[1] / out_[0];
-  for (const Tap& tap_d : taps_[0][static_cast<std::size_t>(d)])
-    for (const Tap& tap_h : taps_[1][static_cast<std::size_t>(h)])
-      seen.push_back({((n * in_[0] + tap_d.at) * in_[1] + tap_h.at) * in_[2] * in_channels_,
-                      tap_d.k * w_step_[0] + tap_h.k * w_step_[1]});
-  int64_t last = 0;
-  for (const WindowLine& each : seen) last = std::max(last, each.x);
-  return last;
+  return {d.kind * std::ssize(kinds_[1]) + h.kind,
+          ((n * in_[0] + d.at) * in_[1] + h.at) * in_[2] * in_channels_};
 }
 
-void GroupedPlan::list_steps(const WindowBlock& block, const std::vector<WindowLine>& lines,
-                             std::vector<WindowStep>& steps) const {
-  steps.clear();
-  for (const WindowLine& line : lines)
-    for (int64_t r = block.first_run; r < block.first_run + block.run_count; ++r) {
-      WindowStep step = runs_[static_cast<std::size_t>(r)];
-      step.x += line.x;
-      step.w += line.w;
-      for (int64_t c = 0; c < depth_; ++c) {
-        steps.push_back(step);
-        step.x += x_step_;
-        step.w += lanes_;
-        step.lookup += lookup_step_;
+void GroupedPlan::list_steps(const WindowBlock& block, int64_t kind, StepList& list) const {
+  list.kind = kind;
+  list.last_line = 0;
+  list.steps.clear();
+  const int64_t line = in_[2] * in_channels_;
+  for (const Tap& tap_d : kinds_[0][static_cast<std::size_t>(kind / std::ssize(kinds_[1]))])
+    for (const Tap& tap_h : kinds_[1][static_cast<std::size_t>(kind % std::ssize(kinds_[1]))]) {
+      const int64_t x = (tap_d.at * in_[1] + tap_h.at) * line;
+      list.last_line = std::max(list.last_line, x);
+      for (int64_t r = block.first_run; r < block.first_run + block.run_count; ++r) {
+        WindowStep step = runs_[static_cast<std::size_t>(r)];
+        step.x += x;
+        step.w += tap_d.k * w_step_[0] + tap_h.k * w_step_[1];
+        for (int64_t c = 0; c < depth_; ++c) {
+          list.steps.push_back(step);
+          step.x += x_step_;
+          step.w += lanes_;
+          step.lookup += lookup_step_;
+        }
       }
     }
 }

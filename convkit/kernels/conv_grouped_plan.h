@@ -63,12 +63,6 @@ class GroupedStrips {
   bool regular_ = false;  // packing is a transposition
 };
 
-/// A line of the input that the outputs of a line see, and the weights they meet there, in floats.
-struct WindowLine {
-  int64_t x;
-  int64_t w;
-};
-
 /// The outputs of one line that one call of a kernel computes, and where they lie.
 struct WindowBlock {
   int64_t x;  ///< floats from the start of a line of the input to what the runs' x counts from
@@ -78,6 +72,7 @@ struct WindowBlock {
   int64_t w_step;
   int64_t first_run;
   int64_t run_count;
+  int64_t list;         ///< number of the list of steps that the block shares with its like
   int64_t fetch_pitch;  ///< between pixels of the input that blocks read, floats
   int64_t fetch_count;
   const WindowKernels::Size* size;
@@ -92,9 +87,6 @@ class GroupedPlan {
   int64_t lines() const { return batch_ * out_[0] * out_[1]; }
   /// All blocks of all lines.
   int64_t blocks() const { return lines() * line_blocks(); }
-  // What the first strip's channels c = 0, 1, ... of a block meet on the lines it sees.
-  void list_steps(const WindowBlock& block, const std::vector<WindowLine>& lines,
-                  std::vector<WindowStep>& steps) const;
   /// What `strips` cost, packing included.
   ConvWork work(const GroupedStrips& strips) const;
   /// Pixels of y times taps: what a strip multiplies for each of its depth channels.
@@ -106,27 +98,23 @@ class GroupedPlan {
   template <class Run>
   void walk(int64_t first, int64_t end, WindowJob job, const Run& run) const {
     const float* const x = job.x;
-    std::vector<WindowLine> seen;
-    std::vector<WindowStep> steps;
+    std::vector<StepList> lists(static_cast<std::size_t>(list_count_));
     for (int64_t index = first; index < end;) {
       const int64_t line = index / line_blocks();
-      const int64_t new_line = lines_seen(line, seen);
-      int64_t listed = -1;  // the runs of the last block; inner blocks of a line share theirs
+      const LinePlace seen = place(line);
       for (const int64_t line_end = std::min(end, (line + 1) * line_blocks()); index < line_end;
            ++index) {
         const WindowBlock& block = blocks_[static_cast<std::size_t>(index - line * line_blocks())];
-        if (block.run_count > 0 && block.first_run != listed) {
-          list_steps(block, seen, steps);
-          listed = block.first_run;
-        }
-        job.steps = steps.data();
-        job.step_count = block.run_count > 0 ? static_cast<int64_t>(steps.size()) : 0;
-        job.x = x + block.x;
+        StepList& list = lists[static_cast<std::size_t>(block.list)];
+        if (list.kind != seen.kind) list_steps(block, seen.kind, list);
+        job.steps = list.steps.data();
+        job.step_count = static_cast<int64_t>(list.steps.size());
+        job.x = x + seen.x + block.x;
         job.x_pitch = block.x_pitch;
         job.w_step = block.w_step;
         job.y_pitch = block.y_pitch;
-        if (is_large_ && !seen.empty()) {
-          job.fetch = job.x + new_line + block.size->outputs * block.x_pitch;
+        if (is_large_ && job.step_count > 0) {
+          job.fetch = job.x + list.last_line + block.size->outputs * block.x_pitch;
           job.fetch_pitch = block.fetch_pitch;
           job.fetch_count = block.fetch_count;
         }
@@ -140,12 +128,29 @@ class GroupedPlan {
  private:
   struct Tap {
     int64_t k;
-    int64_t at;  // coordinate of the input
+    int64_t at;  // coordinate of the input, from that of the first tap on
+    bool operator==(const Tap&) const = default;
+  };
+  // What an output's coordinate along D or H sees. Coordinates that see the same taps, equally far
+  // apart, are of one kind.
+  struct AxisPlace {
+    int64_t kind;
+    int64_t at;  // coordinate of the input that the first tap meets
+  };
+  struct LinePlace {
+    int64_t kind;  // of D times the kinds of H, plus that of H
+    int64_t x;     // floats from the start of the input to the first line seen
+  };
+  // What the first strip's channels c = 0, 1, ... of a block meet on the lines it sees, for lines
+  // of one kind; x counts from the first line seen.
+  struct StepList {
+    int64_t kind = -1;
+    int64_t last_line = 0;  // floats from the first line seen to the last, the one that is new
+    std::vector<WindowStep> steps;
   };
   int64_t line_blocks() const { return static_cast<int64_t>(blocks_.size()); }
-  // The lines of the input that the outputs of a line see. Returns where the last of them is, the
-  // one that is new.
-  int64_t lines_seen(int64_t line, std::vector<WindowLine>& seen) const;
+  LinePlace place(int64_t line) const;
+  void list_steps(const WindowBlock& block, int64_t kind, StepList& list) const;
   void list_taps(const ConvGeometry& geometry, Direction direction, int axis);
   void list_blocks(const ConvGeometry& geometry, Direction direction, int64_t w_unit);
 
@@ -162,7 +167,9 @@ class GroupedPlan {
   int64_t x_step_ = 0;
   int64_t lookup_step_ = 0;
   std::array<int64_t, 2> w_step_ = {};  // floats of packed weights per tap of D and H
-  std::array<std::vector<std::vector<Tap>>, 2> taps_;  // [axis][output coordinate]
+  std::array<std::vector<std::vector<Tap>>, 2> kinds_;  // [axis][kind]
+  std::array<std::vector<AxisPlace>, 2> places_;        // [axis][output coordinate]
+  int64_t list_count_ = 0;
   std::vector<WindowBlock> blocks_;
   std::vector<WindowStep> runs_;  // of one line
 };

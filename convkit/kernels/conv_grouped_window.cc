@@ -118,6 +118,22 @@ HWY_INLINE void Keep(T& number) {
 #endif
 }
 
+// What the loop over strips goes on with after a strip's sums. It waits in memory: compilers would
+// put what does not fit into general registers into vector registers, where it comes back only
+// after all multiply-adds in flight, and the next strip's addresses with it.
+struct Loop {
+  const WindowJob* job;
+  const WindowStrip* strip;
+  const WindowStrip* end;
+  const float* bias;
+
+  HWY_INLINE void StayInMemory() {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+    asm volatile("" : "+m"(*this));
+#endif
+  }
+};
+
 // Where the numbers of a run lie.
 struct Place {
   const float* x;
@@ -197,8 +213,9 @@ HWY_INLINE void StoreBlock(const WindowJob& job, const WindowStrip& strip, Vecto
   if (job.clamps)
     CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) acc[j] =
         Clamp(Floats(), acc[j], job.low, job.high);
-  float* const y = job.y + strip.y;
-  CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) lanes.Store(acc[j], y + j * job.y_pitch);
+  float* y = job.y + strip.y;
+  const int64_t pitch = job.y_pitch;
+  CONVKIT_UNROLL for (int j = 0; j < kSize; ++j, y += pitch) lanes.Store(acc[j], y);
 }
 
 // `products`: one vector for each of `size` outputs.
@@ -268,66 +285,71 @@ HWY_INLINE void Fetch(const float* next, int64_t pitch, int64_t count) {
 }
 
 template <int kSize, WindowRead kRead, bool kWhole>
-HWY_INLINE void ForwardStrip(const WindowJob& job, const WindowStrip& strip, const float* bias) {
+HWY_INLINE void ForwardStrip(Loop& loop) {
   const Floats d;
   using Read = Reader<kRead, kWhole>;
-  ForwardSums<kSize, Read> sums = {job.w, Read(strip), {}};
-  const Vector start = bias != nullptr && strip.reduce == 0 ? hn::LoadU(d, bias) : hn::Zero(d);
+  ForwardSums<kSize, Read> sums = {loop.job->w, Read(*loop.strip), {}};
+  const Vector start =
+      loop.bias != nullptr && loop.strip->reduce == 0 ? hn::LoadU(d, loop.bias) : hn::Zero(d);
   CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) sums.acc[j] = start;
-  Walk(job, strip, sums);
-  if (strip.reduce == 0)
-    StoreBlock(job, strip, sums.acc);
+  Walk(*loop.job, *loop.strip, sums);
+  loop.StayInMemory();
+  if (loop.strip->reduce == 0)
+    StoreBlock(*loop.job, *loop.strip, sums.acc);
   else
-    StoreReduced(job, strip, bias, sums.acc);
+    StoreReduced(*loop.job, *loop.strip, loop.bias, sums.acc);
 }
 
 template <int kSize, WindowRead kRead, bool kWhole>
-HWY_INLINE void WeightStrip(const WindowJob& job, const WindowStrip& strip) {
+HWY_INLINE void WeightStrip(Loop& loop) {
   using Read = Reader<kRead, kWhole>;
+  const WindowJob& job = *loop.job;
+  const WindowStrip& strip = *loop.strip;
   WeightSums<kSize, Read> sums = {job.dw, Read(strip), {}};
-  const float* const from = job.dy + strip.y;
+  const float* from = job.dy + strip.y;
+  const int64_t pitch = job.y_pitch;
   if (strip.reduce == 0) {
     const Lanes lanes(strip.y_count);
-    CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) sums.dy[j] =
-        lanes.Load<false>(from + j * job.y_pitch);
+    CONVKIT_UNROLL for (int j = 0; j < kSize; ++j, from += pitch) sums.dy[j] =
+        lanes.Load<false>(from);
   } else {
     const Lanes lanes(strip.y_span);
     const Indices indices = hn::SetTableIndices(Floats(), strip.y_lookup);
-    CONVKIT_UNROLL for (int j = 0; j < kSize; ++j) sums.dy[j] =
-        hn::TableLookupLanes(lanes.Load<false>(from + j * job.y_pitch), indices);
+    CONVKIT_UNROLL for (int j = 0; j < kSize; ++j, from += pitch) sums.dy[j] =
+        hn::TableLookupLanes(lanes.Load<false>(from), indices);
   }
   Walk(job, strip, sums);
+  loop.StayInMemory();
 }
 
 template <int kSize, WindowRead kRead>
 void RunForward(const WindowJob& job) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(Floats()));
-  const float* bias = job.bias;
-  for (int64_t s = 0; s < job.strip_count; ++s) {
-    const WindowStrip& strip = job.strips[s];
-    Fetch(job.fetch + strip.x, job.fetch_pitch, job.fetch_count);
+  Loop loop = {&job, job.strips, job.strips + job.strip_count, job.bias};
+  for (; loop.strip < loop.end; ++loop.strip) {
+    Fetch(loop.job->fetch + loop.strip->x, loop.job->fetch_pitch, loop.job->fetch_count);
     constexpr bool kTwoWays = !kMasksAreFree && kRead != WindowRead::broadcast;
-    if (kTwoWays && strip.x_count == lanes)
-      ForwardStrip<kSize, kRead, kTwoWays>(job, strip, bias);
+    if (kTwoWays && loop.strip->x_count == lanes)
+      ForwardStrip<kSize, kRead, kTwoWays>(loop);
     else
-      ForwardStrip<kSize, kRead, false>(job, strip, bias);
-    if (bias != nullptr) bias += lanes;
+      ForwardStrip<kSize, kRead, false>(loop);
+    if (loop.bias != nullptr) loop.bias += lanes;
   }
 }
 
 template <int kSize, WindowRead kRead>
 void RunWeight(const WindowJob& job) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(Floats()));
-  for (int64_t s = 0; s < job.strip_count; ++s) {
-    const WindowStrip& strip = job.strips[s];
-    Fetch(job.fetch + strip.x, job.fetch_pitch, job.fetch_count);
-    if (job.fetch_dy != nullptr) Fetch(job.fetch_dy + strip.y, job.y_pitch, kSize);
-    Fetch(job.fetch + strip.x, job.fetch_pitch, job.fetch_count);
+  Loop loop = {&job, job.strips, job.strips + job.strip_count, nullptr};
+  for (; loop.strip < loop.end; ++loop.strip) {
+    Fetch(loop.job->fetch + loop.strip->x, loop.job->fetch_pitch, loop.job->fetch_count);
+    if (loop.job->fetch_dy != nullptr)
+      Fetch(loop.job->fetch_dy + loop.strip->y, loop.job->y_pitch, kSize);
     constexpr bool kTwoWays = !kMasksAreFree && kRead != WindowRead::broadcast;
-    if (kTwoWays && strip.x_count == lanes)
-      WeightStrip<kSize, kRead, kTwoWays>(job, strip);
+    if (kTwoWays && loop.strip->x_count == lanes)
+      WeightStrip<kSize, kRead, kTwoWays>(loop);
     else
-      WeightStrip<kSize, kRead, false>(job, strip);
+      WeightStrip<kSize, kRead, false>(loop);
   }
 }
 
