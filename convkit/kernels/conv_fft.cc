@@ -16,8 +16,10 @@ namespace {
 constexpr int64_t kOwnWaveFloats = 224 * 1024;
 // Spectra of a wave that all threads share, in the last-level cache.
 constexpr int64_t kSharedWaveFloats = int64_t{3} << 20;
-// From so many waves on, each is one task.
+// From so many waves on, each is one task; unless the filters exceed this, which each wave reads
+// from end to end.
 constexpr int64_t kManyWaves = 12;
+constexpr int64_t kOwnFilterFloats = int64_t{1} << 22;
 // Multiply-adds of vectors in a task of products.
 constexpr int64_t kProductTask = 64 * 1024;
 
@@ -29,13 +31,17 @@ class FftConvolution : public ConvProgram {
         tiles_(problem_, cut),
         filters_(g, direction, cut, tiles_.tile()),
         work_(cut.work) {
-    const int64_t slot_floats = tiles_.tile().floats(vectors(in_count(0)) + vectors(out_count(0)));
+    const int64_t slot_floats = tiles_.tile().slot_floats(vectors(in_count(0))) +
+                                tiles_.tile().slot_floats(vectors(out_count(0)));
     const auto waves_of = [&](int64_t floats) {
       const int64_t most = std::clamp<int64_t>(floats / slot_floats, 1, tiles_.slots());
       return ceil_div(tiles_.slots(), most);
     };
     waves_ = waves_of(kOwnWaveFloats);
-    if (filters_.units() * waves_ < kManyWaves) waves_ = waves_of(kSharedWaveFloats);
+    if (filters_.units() * waves_ < kManyWaves || filters_.unit_floats() > kOwnFilterFloats) {
+      shares_waves_ = true;
+      waves_ = waves_of(kSharedWaveFloats);
+    }
   }
 
   ConvWork work() const override { return work_; }
@@ -50,7 +56,7 @@ class FftConvolution : public ConvProgram {
                 epilogue, out);
     };
     const int64_t count = filters_.units() * waves_;
-    if (count >= kManyWaves)
+    if (!shares_waves_)
       parallel_for(count, run_wave);
     else
       for (int64_t wave = 0; wave < count; ++wave) run_wave(wave);
@@ -81,6 +87,7 @@ class FftConvolution : public ConvProgram {
   FftFilters filters_;
   ConvWork work_;
   int64_t waves_ = 1;  // of a unit
+  bool shares_waves_ = false;
 };
 
 void FftConvolution::run_slots(int64_t unit, int64_t begin, int64_t end, const float* first,
@@ -93,9 +100,9 @@ void FftConvolution::run_slots(int64_t unit, int64_t begin, int64_t end, const f
   job.slots = end - begin;
   job.in_channels = in.count;
   job.out_channels = to.count;
-  job.in_slot = tiles_.tile().floats(in.vectors);
+  job.in_slot = tiles_.tile().slot_floats(in.vectors);
   job.in_vectors = in.vectors;
-  job.out_slot = tiles_.tile().floats(to.vectors);
+  job.out_slot = tiles_.tile().slot_floats(to.vectors);
   job.out_vectors = to.vectors;
   job.filter_step = filters_.step();
   Buffer<float> in_spectra(static_cast<std::size_t>(job.slots * job.in_slot));
@@ -106,7 +113,7 @@ void FftConvolution::run_slots(int64_t unit, int64_t begin, int64_t end, const f
   const auto pairs = static_cast<int64_t>(filters_.pairs().size());
   const int64_t work = job.slots * 8 * (in_place ? in.vectors : in.count * to.vectors);
   parallel_ranges(
-      pairs, std::max<int64_t>(16, kProductTask / work), [&](int64_t from, int64_t end_pair) {
+      pairs, std::max<int64_t>(1, kProductTask / work), [&](int64_t from, int64_t end_pair) {
         FftProduct part = job;
         part.pairs = filters_.pairs().data() + from;
         part.pair_count = end_pair - from;

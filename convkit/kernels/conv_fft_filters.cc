@@ -50,7 +50,6 @@ int64_t FftFilters::unit_vectors(int64_t unit) const {
 std::vector<int64_t> FftFilters::origins(int64_t unit, int64_t vector) const {
   const int64_t filter_floats = kernel_[0] * kernel_[1] * kernel_[2] * group_in_;
   std::vector<int64_t> found(static_cast<std::size_t>(2 * lanes_), -1);
-  const int64_t out_vectors = ceil_div(out_, lanes_);
   for (int64_t i = 0; i < 2 * lanes_; ++i) {
     const int64_t v = vector + i / lanes_;
     const int64_t lane = i % lanes_;
@@ -61,8 +60,8 @@ std::vector<int64_t> FftFilters::origins(int64_t unit, int64_t vector) const {
       if (channel < channels_) origin = channel * filter_floats;
       continue;
     }
-    int64_t in = v / out_vectors;
-    int64_t out = v % out_vectors * lanes_ + lane;
+    int64_t in = v % in_;
+    int64_t out = v / in_ * lanes_ + lane;
     if (kind_ == FftLanes::tiles) {
       in = (v * lanes_ + lane) / out_;
       out = (v * lanes_ + lane) % out_;

@@ -24,7 +24,12 @@ class FftFilters {
   /// Channels of a unit on either side; the last depthwise unit may have fewer.
   int64_t unit_channels() const { return unit_channels_; }
   const std::vector<FrequencyPair>& pairs() const { return pairs_; }
-  int64_t step() const { return vectors_ * 2 * lanes_; }  ///< floats of a frequency pair
+  /// Floats of a frequency pair. Never a multiple of 4 KiB: all pairs of a filter would share few
+  /// sets of the caches.
+  int64_t step() const {
+    const int64_t floats = vectors_ * 2 * lanes_;
+    return floats % 1024 == 0 ? floats + 2 * lanes_ : floats;
+  }
   int64_t unit_floats() const { return static_cast<int64_t>(pairs_.size()) * step(); }
 
   /// Conjugate spectra of all filters, divided by the number of points. On several threads.

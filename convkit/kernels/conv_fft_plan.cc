@@ -21,8 +21,14 @@ constexpr double kVolumes = 4.0;
 constexpr double kTurn = 4.4;
 // Spectra of fewer floats stay in the second-level cache.
 constexpr double kCachedFloats = 224.0 * 1024.0;
-// Slots that share what is read of the filters.
+// Slots that share what is read of the filters; and when their filters at a frequency exceed so
+// many floats, all slots of a wave of at most so many.
 constexpr double kSlotsPerRead = 6.0;
+constexpr double kFewFilterFloats = 64.0 * 1024.0;
+constexpr double kWaveFloats = 3.0 * 1024.0 * 1024.0;
+// Spectra of filters that exceed the last-level cache take longer to set up.
+constexpr double kLastLevelFloats = 8.0 * 1024.0 * 1024.0;
+constexpr double kFarPacking = 1.3;
 // Sums over the lanes of two vectors, in multiply-adds.
 constexpr double kLaneSum = 25.0;
 // Setting up a vector of filters, in elements.
@@ -114,6 +120,14 @@ struct Amounts {
   double products;  // of vectors, at one frequency
 };
 
+// How often the spectra of the filters are read.
+double filter_reads(const Amounts& amounts, double slots, double points) {
+  if (amounts.direction == Direction::backward_weight ||
+      amounts.filters * 2.0 * amounts.lanes <= kFewFilterFloats)
+    return std::ceil(slots / kSlotsPerRead);
+  return std::ceil(slots * (amounts.in + amounts.out) * points * 2.0 * amounts.lanes / kWaveFloats);
+}
+
 ConvWork count_work(const FftProblem& p, const Amounts& amounts, const Candidate& d,
                     const Candidate& h, const Candidate& w) {
   const bool of_tiles = amounts.kind == FftLanes::tiles;
@@ -138,7 +152,7 @@ ConvWork count_work(const FftProblem& p, const Amounts& amounts, const Candidate
   // Cache lines: an element is two (of 16 lanes), once written and once read.
   if ((amounts.in + amounts.out) * points * 2.0 * amounts.lanes >= kCachedFloats)
     work.weights = (in + out) * 4.0;
-  work.weights += amounts.filters * points * std::ceil(slots / kSlotsPerRead);
+  work.weights += amounts.filters * points * filter_reads(amounts, slots, points);
   const double filters = std::ceil(amounts.filters / 2.0);
   const double filter_work =
       filters * (points * (passes(d.used_kernel, h.used_kernel) + 8.0) + kFilterElements);
@@ -146,7 +160,8 @@ ConvWork count_work(const FftProblem& p, const Amounts& amounts, const Candidate
     work.transforms += filter_work;
     if (of_tiles) work.products += amounts.products * points / 2.0 * kLaneSum;
   } else {
-    work.packing = filter_work;
+    const bool far = amounts.filters * points * amounts.lanes > kLastLevelFloats;
+    work.packing = filter_work * (far ? kFarPacking : 1.0);
   }
   if (d.extent > 1 && h.extent > 1 && w.extent > 1) work.transforms *= kVolumes;
   for (double* const kind :

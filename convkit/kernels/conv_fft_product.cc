@@ -33,6 +33,8 @@ constexpr int kMostRows = 6;
 constexpr int kMostRows = 2;
 #endif
 
+constexpr int64_t kCachedFilterFloats = 64 * 1024;
+
 HWY_INLINE int64_t LaneCount() { return static_cast<int64_t>(hn::Lanes(Floats())); }
 
 // sum(k) += w · z(k) and sum(−k) += conj(w) · z(−k).
@@ -123,16 +125,15 @@ void MultiplyChannels(const FftProduct& job, const Places& at, int64_t slot, int
   const Floats d;
   const int64_t lanes = LaneCount();
   const int64_t element = 2 * lanes;
-  const int64_t filter_step = job.out_vectors * element;
   Sums sums[kSlots];
   CONVKIT_UNROLL for (int s = 0; s < kSlots; ++s) sums[s] = ZeroSums();
   const float* const in = job.in + slot * job.in_slot;
-  const float* w = filters + vector * element;
+  const float* w = filters + vector * job.in_channels * element;
   for (int64_t first = 0, place = 0; first < job.in_channels; first += lanes, place += element) {
     const int64_t count = std::min(lanes, job.in_channels - first);
     const float* plus = in + at.in_plus + place;
     const float* minus = in + at.in_minus + place;
-    for (int64_t c = 0; c < count; ++c, ++plus, ++minus, w += filter_step) {
+    for (int64_t c = 0; c < count; ++c, ++plus, ++minus, w += element) {
       const Vector w_re = hn::LoadU(d, w);
       const Vector w_im = hn::LoadU(d, w + lanes);
       CONVKIT_UNROLL for (int s = 0; s < kSlots; ++s) AddProduct(
@@ -179,14 +180,24 @@ HWY_INLINE void InRows(int64_t count, const Body& body) {
   if (count - first == 1) body(first, std::integral_constant<int, 1>());
 }
 
+// Filters that do not stay in the second-level cache pass by once: all slots meet a vector's before
+// the next vector's come.
 void RunMultiplyChannels(const FftProduct& job) {
+  const bool once = job.in_channels * job.out_vectors * 2 * LaneCount() > kCachedFilterFloats;
   for (int64_t f = 0; f < job.pair_count; ++f) {
     const Places at(job, job.pairs[f]);
     const float* const filters = job.filters + f * job.filter_step;
-    InRows(job.slots, [&](int64_t slot, auto rows) {
+    if (once) {
       for (int64_t vector = 0; vector < job.out_vectors; ++vector)
-        MultiplyChannels<rows>(job, at, slot, vector, filters);
-    });
+        InRows(job.slots, [&](int64_t slot, auto rows) {
+          MultiplyChannels<rows>(job, at, slot, vector, filters);
+        });
+    } else {
+      InRows(job.slots, [&](int64_t slot, auto rows) {
+        for (int64_t vector = 0; vector < job.out_vectors; ++vector)
+          MultiplyChannels<rows>(job, at, slot, vector, filters);
+      });
+    }
   }
 }
 
@@ -229,12 +240,11 @@ void GradientChannels(const FftProduct& job, const Places& at, int64_t first, in
   Vector re[kInputs];
   Vector im[kInputs];
   int64_t place[kInputs];
-  float* const to = filters + (first * job.out_vectors + vector) * element;
-  const int64_t to_step = job.out_vectors * element;
+  float* const to = filters + (vector * job.in_channels + first) * element;
   CONVKIT_UNROLL for (int i = 0; i < kInputs; ++i) {
     place[i] = (first + i) / lanes * element + (first + i) % lanes;
-    re[i] = job.accumulate ? hn::LoadU(d, to + i * to_step) : hn::Zero(d);
-    im[i] = job.accumulate ? hn::LoadU(d, to + i * to_step + lanes) : hn::Zero(d);
+    re[i] = job.accumulate ? hn::LoadU(d, to + i * element) : hn::Zero(d);
+    im[i] = job.accumulate ? hn::LoadU(d, to + i * element + lanes) : hn::Zero(d);
   }
   for (int64_t slot = 0; slot < job.slots; ++slot) {
     const float* const out = job.out + slot * job.out_slot + vector * element;
@@ -244,8 +254,8 @@ void GradientChannels(const FftProduct& job, const Places& at, int64_t first, in
         re[i], im[i], v, BroadcastPair(in + at.in_plus + place[i], in + at.in_minus + place[i]));
   }
   CONVKIT_UNROLL for (int i = 0; i < kInputs; ++i) {
-    hn::StoreU(re[i], d, to + i * to_step);
-    hn::StoreU(im[i], d, to + i * to_step + lanes);
+    hn::StoreU(re[i], d, to + i * element);
+    hn::StoreU(im[i], d, to + i * element + lanes);
   }
 }
 
@@ -283,10 +293,10 @@ void RunGradientChannels(const FftProduct& job) {
   for (int64_t f = 0; f < job.pair_count; ++f) {
     const Places at(job, job.pairs[f]);
     float* const filters = job.filters + f * job.filter_step;
-    InRows(job.in_channels, [&](int64_t first, auto rows) {
-      for (int64_t vector = 0; vector < job.out_vectors; ++vector)
+    for (int64_t vector = 0; vector < job.out_vectors; ++vector)
+      InRows(job.in_channels, [&](int64_t first, auto rows) {
         GradientChannels<rows>(job, at, first, vector, filters);
-    });
+      });
   }
 }
 

@@ -25,7 +25,7 @@ enum class FftLanes { channels, tiles, depthwise };
 ///   gradient:  filter(k)[ci][co] += Σ_slots conj(out(k)[co]) · in(k)[ci]
 ///                                           + out(−k)[co] · conj(in(−k)[ci])
 ///
-/// Filters, `filter_step` floats a frequency: lanes of channels: [ci][vector of co]{re, im};
+/// Filters, `filter_step` floats a frequency: lanes of channels: [vector of co][ci]{re, im};
 /// depthwise: [vector]{re, im}; tiles: numbers [ci][co]{re, im}.
 struct FftProduct {
   const FrequencyPair* pairs = nullptr;

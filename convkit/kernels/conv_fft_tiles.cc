@@ -98,7 +98,7 @@ std::vector<FftTiles::Place> FftTiles::slot_places(const FftTensor& side, int64_
 
 void FftTiles::transform(const FftTensor& side, const float* tensor, FftChannels channels,
                          int64_t first, int64_t count, float* spectra) const {
-  const int64_t slot_floats = tile_.floats(channels.vectors);
+  const int64_t slot_floats = tile_.slot_floats(channels.vectors);
   const Extents places = used(side);
   if (kind_ == FftLanes::tiles)
     for_lines(count, channels, [&](int64_t slot, int64_t begin, int64_t end) {
@@ -116,7 +116,7 @@ void FftTiles::transform(const FftTensor& side, const float* tensor, FftChannels
 
 void FftTiles::restore(FftChannels channels, int64_t first, int64_t count, float* spectra,
                        const ConvEpilogue& epilogue, float* output) const {
-  const int64_t slot_floats = tile_.floats(channels.vectors);
+  const int64_t slot_floats = tile_.slot_floats(channels.vectors);
   const Extents places = used(out_);
   parallel_for(count * channels.vectors, [&](int64_t task) {
     const int64_t slot = task / channels.vectors;

@@ -66,9 +66,9 @@ class FftWeightGradient : public ConvProgram {
     job.slots = end - begin;
     job.in_channels = in.count;
     job.out_channels = out.count;
-    job.in_slot = tiles_.tile().floats(in.vectors);
+    job.in_slot = tiles_.tile().slot_floats(in.vectors);
     job.in_vectors = in.vectors;
-    job.out_slot = tiles_.tile().floats(out.vectors);
+    job.out_slot = tiles_.tile().slot_floats(out.vectors);
     job.out_vectors = out.vectors;
     job.filter_step = filters_.step();
     job.accumulate = begin > 0;
@@ -82,7 +82,7 @@ class FftWeightGradient : public ConvProgram {
     const int64_t work =
         job.slots * 8 *
         (tiles_.kind() == FftLanes::depthwise ? in.vectors : in.count * out.vectors);
-    parallel_ranges(pairs, std::max<int64_t>(16, kProductTask / work),
+    parallel_ranges(pairs, std::max<int64_t>(1, kProductTask / work),
                     [&](int64_t from, int64_t end_pair) {
                       FftProduct part = job;
                       part.pairs = filters_.pairs().data() + from;

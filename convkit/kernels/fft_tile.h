@@ -36,6 +36,12 @@ class FftTile {
   /// Elements with the gaps between them.
   int64_t elements() const { return elements_; }
   int64_t floats(int64_t vectors) const { return elements_ * vectors * 2 * kernels_.lanes; }
+  /// Floats from one of several such tiles to the next: products read some at once, which a
+  /// multiple of 4 KiB would put into the same few sets of the first-level cache.
+  int64_t slot_floats(int64_t vectors) const {
+    const int64_t least = 2 * kernels_.lanes;
+    return floats(vectors) % 1024 < least ? floats(vectors) + least : floats(vectors);
+  }
   /// The element of place i on an axis; the element of (d, h, w) is the sum of the three.
   int64_t element(int axis, int64_t i) const {
     const Axis& a = axes_[static_cast<std::size_t>(axis)];
