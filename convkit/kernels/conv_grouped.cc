@@ -86,6 +86,8 @@ class GroupedCorrelation : public ConvProgram {
                plan_.blocks() * (block_part + 1) / block_parts_, job,
                [&](WindowJob& now, const WindowBlock& block, int64_t place) {
                  now.y = y + place;
+                 if (strip_parts_ == 1 && plan_.is_huge())
+                   now.fetch_y = now.y + block.size->outputs * block.y_pitch;
                  now.residual = residual != nullptr ? residual + place : nullptr;
                  block.size->forward[read](now);
                });

@@ -16,6 +16,8 @@ namespace {
 
 // Beyond this the input comes from far away: fetch it ahead.
 constexpr double kManyBytes = 4 << 20;
+// And beyond this from memory, which wants to be asked in order, for the output's lines as well.
+constexpr double kHugeBytes = 20 << 20;
 
 // What a kernel spends besides a block's multiply-adds, in outputs.
 constexpr int64_t kBlockOverhead = 3;
@@ -351,6 +353,8 @@ void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction, int64_
   std::stable_sort(blocks_.begin(), blocks_.end(),
                    [](const WindowBlock& a, const WindowBlock& b) { return a.y < b.y; });
 }
+
+bool GroupedPlan::is_huge() const { return elements_ * sizeof(float) > kHugeBytes; }
 
 ConvWork GroupedPlan::work(const GroupedStrips& strips) const {
   const auto lanes = static_cast<double>(strips.lanes());

@@ -124,6 +124,8 @@ class GroupedPlan {
   }
   /// Whether input and output are too large for the caches of one core.
   bool is_large() const { return is_large_; }
+  /// Whether they come from memory.
+  bool is_huge() const;
 
  private:
   struct Tap {

@@ -284,6 +284,13 @@ HWY_INLINE void Fetch(const float* next, int64_t pitch, int64_t count) {
 #endif
 }
 
+// The share of `strip` in `floats` floats from `next` on.
+HWY_INLINE void FetchShare(const float* next, int64_t floats, int64_t strip, int64_t strips) {
+  constexpr int64_t kLine = 16;
+  const int64_t lines = (floats / kLine + strips - 1) / strips;
+  Fetch(next + strip * lines * kLine, kLine, lines);
+}
+
 template <int kSize, WindowRead kRead, bool kWhole>
 HWY_INLINE void ForwardStrip(Loop& loop) {
   const Floats d;
@@ -327,7 +334,14 @@ void RunForward(const WindowJob& job) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(Floats()));
   Loop loop = {&job, job.strips, job.strips + job.strip_count, job.bias};
   for (; loop.strip < loop.end; ++loop.strip) {
-    Fetch(loop.job->fetch + loop.strip->x, loop.job->fetch_pitch, loop.job->fetch_count);
+    if (loop.job->fetch_y != nullptr) {
+      const int64_t strip = loop.strip - loop.job->strips;
+      FetchShare(loop.job->fetch, loop.job->fetch_count * loop.job->fetch_pitch, strip,
+                 loop.job->strip_count);
+      FetchShare(loop.job->fetch_y, kSize * loop.job->y_pitch, strip, loop.job->strip_count);
+    } else {
+      Fetch(loop.job->fetch + loop.strip->x, loop.job->fetch_pitch, loop.job->fetch_count);
+    }
     constexpr bool kTwoWays = !kMasksAreFree && kRead != WindowRead::broadcast;
     if (kTwoWays && loop.strip->x_count == lanes)
       ForwardStrip<kSize, kRead, kTwoWays>(loop);

@@ -62,6 +62,9 @@ struct WindowJob {
   int64_t fetch_pitch = 0;
   int64_t fetch_count = 0;
   const float* fetch_dy = nullptr;  ///< the same for dy, as many pixels as outputs; null: nothing
+  /// Not null: the outputs of the next block. Then what is fetched, these pixels too, is fetched in
+  /// the order of memory, shared out among the strips, which must be all there are.
+  const float* fetch_y = nullptr;
   const float* w = nullptr;
   int64_t w_step = 0;
   float* y = nullptr;
