@@ -13,11 +13,14 @@ Shape::Shape(std::span<const int64_t> extents) : dim_(static_cast<int64_t>(exten
 }
 
 int64_t Shape::numel() const {
+  // Extents beside a 0 count too: strides are products of them.
   int64_t count = 1;
-  for (const int64_t extent : *this)
-    if (extent == 0) return 0;
-  for (const int64_t extent : *this) count = checked_mul(count, extent, "number of elements");
-  return count;
+  bool is_empty = false;
+  for (const int64_t extent : *this) {
+    is_empty = is_empty || extent == 0;
+    count = checked_mul(count, extent == 0 ? 1 : extent, "number of elements");
+  }
+  return is_empty ? 0 : count;
 }
 
 std::size_t Shape::normalize(int64_t axis) const {

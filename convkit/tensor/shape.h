@@ -28,7 +28,7 @@ class CONVKIT_API Shape {
 
   /// Number of axes.
   int64_t dim() const { return dim_; }
-  /// Product of the extents (1 without axes); throws ValueError if it leaves int64.
+  /// Product of the extents (1 without axes); throws ValueError if it, zeros aside, leaves int64.
   int64_t numel() const;
   /// Extent of an axis; a negative axis counts from the end. Throws ShapeError when there is
   /// no such axis.

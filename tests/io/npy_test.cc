@@ -120,6 +120,7 @@ TEST(Npy, RefusesEveryBrokenHeaderInWords) {
       {npy(with_shape("(2 3)"), 8), "expected ','"},
       {npy(with_shape("(99999999999999999999,)"), 8), "63 bits"},
       {npy(with_shape("(4294967296,4294967296)"), 8), "64 bits"},
+      {npy(with_shape("(0,4294967296,4294967296)"), 0), "64 bits"},
       {npy(with_shape("(1,1,1,1,1,1,1,1,1)"), 4), "more than 8 axes"},
       {npy(with_shape("("), 4), "integer >= 0"},
   };

@@ -98,6 +98,8 @@ TEST(Idx, RefusesEveryBrokenFileInWords) {
       {{0, 0, 8, 1, 0, 0, 0, 2, 5}, "needs 2 bytes, but 1 follow the head; the file is cut short"},
       {{0, 0, 8, 1, 0, 0, 0, 1, 5, 6}, "needs 1 bytes, but 2 follow the head; the file is longer"},
       {{0, 0, 14, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}, "64 bits"},
+      {{0, 0, 14, 4, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255},
+       "64 bits"},
   };
   for (const auto& broken : cases)
     EXPECT_ERROR(parse_idx(broken.bytes, "x-idx"), FormatError, "x-idx: ", broken.words);
