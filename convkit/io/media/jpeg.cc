@@ -95,6 +95,21 @@ struct Decompressor {
   Decompressor& operator=(const Decompressor&) = delete;
 };
 
+// The least bits of a file with these blocks of 8 × 8: each has a code for its mean in a Huffman
+// coded file. (An arithmetically coded one of a single colour could be shorter, and is refused.)
+int64_t least_bits(const jpeg_decompress_struct& info) {
+  int64_t bits = 0;
+  for (int i = 0; i < info.num_components; ++i) {
+    const jpeg_component_info& component = info.comp_info[i];
+    const auto blocks = [](int64_t pixels, int factor, int most) {
+      return (pixels * factor + 8L * most - 1) / (8L * most);
+    };
+    bits += blocks(info.image_width, component.h_samp_factor, info.max_h_samp_factor) *
+            blocks(info.image_height, component.v_samp_factor, info.max_v_samp_factor);
+  }
+  return bits;
+}
+
 void check_components(int components, const std::string& name) {
   CONVKIT_CHECK(components == 1 || components == 3, FormatError, name, ": a JPEG of ", components,
                 " components", components == 4 ? " (CMYK, made for printing)" : "",
@@ -119,6 +134,11 @@ Image decode_jpeg(std::span<const uint8_t> bytes, const std::string& name) {
   check_components(info.num_components, name);
   Image image{{info.image_height, info.image_width, info.num_components}, {}};
   check_image_size(image.height, image.width, name);
+  // A size that the file is too short for is refused before memory is taken.
+  CONVKIT_CHECK(info.max_h_samp_factor > 0 && info.max_v_samp_factor > 0 &&
+                    least_bits(info) / 8 <= std::ssize(bytes),
+                FormatError, name, ": damaged JPEG: ", image.height, "×", image.width,
+                " pixels cannot be in ", bytes.size(), " bytes", kReplace);
   image.pixels.resize(static_cast<std::size_t>(image.height * image.width * image.channels));
   check(run(info, decompressor.errors, bytes, Stage::pixels, image.pixels.data()));
   return image;

@@ -141,6 +141,20 @@ TEST(ReadImage, RefusesHugePicturesBeforeItTakesMemory) {
                "2147483647×2147483647", "268435456");
 }
 
+TEST(ReadImage, RefusesAJpegThatCannotHoldItsPixels) {
+  for (const char* name : {"grey.jpg", "rgb.jpg", "progressive.jpg"}) {
+    Bytes jpeg = read_file(data_file(name));
+    // Height and width stand behind the frame marker's length and precision.
+    std::size_t frame = 2;
+    while (jpeg[frame + 1] != 0xC0 && jpeg[frame + 1] != 0xC2)
+      frame += 2 + (std::size_t{jpeg[frame + 2]} << 8) + jpeg[frame + 3];
+    const uint8_t huge[] = {0x3F, 0xFF, 0x3F, 0xFF};
+    std::copy(std::begin(huge), std::end(huge),
+              jpeg.begin() + static_cast<std::ptrdiff_t>(frame + 5));
+    EXPECT_ERROR(decode_image(jpeg, name), FormatError, name, "16383×16383 pixels cannot be in");
+  }
+}
+
 TEST(WithChannels, MakesGreyAndRgb) {
   const Image rgb = read_image(data_file("rgb.png"));
   // PIL rounds with 16-bit factors instead of thousandths: at most 1 apart.
