@@ -1,5 +1,6 @@
 #include "convkit/train/checkpoint.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "convkit/base/random.h"
@@ -45,8 +46,14 @@ Progress progress_of(const io::SafeTensors& file, const std::string& path) {
   const Json json = Json::parse(found->second, nullptr, false);
   Progress progress;
   for_each_number(progress, [&]<class T>(const char* name, T& number) {
-    CONVKIT_CHECK(json.is_object() && json.contains(name) && json[name].is_number(), FormatError,
-                  path, ": the checkpoint does not say its ", name);
+    // Numbers beyond their type's would become any.
+    const auto fits = [](const Json& value) {
+      if constexpr (!std::is_integral_v<T>) return value.is_number();
+      return value.is_number_unsigned() &&
+             value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<T>::max());
+    };
+    CONVKIT_CHECK(json.is_object() && json.contains(name) && fits(json[name]), FormatError, path,
+                  ": the checkpoint does not say its ", name);
     number = json[name].template get<T>();
   });
   CONVKIT_CHECK(progress.epoch >= 0 && progress.batch >= 0 && progress.step >= progress.batch,

@@ -8,6 +8,7 @@
 #include "convkit/base/error.h"
 #include "convkit/data/sources.h"
 #include "convkit/models/registry.h"
+#include "convkit/train/shallow_json.h"
 
 namespace convkit::train {
 namespace {
@@ -162,7 +163,7 @@ std::string to_json(const TrainConfig& config) {
 
 TrainConfig config_from_json(const std::string& text, const std::string& source,
                              const TrainConfig& base) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = parse_shallow<Json>(text);
   CONVKIT_CHECK(json.is_object(), FormatError, source,
                 ": not a JSON object such as {\"model\": \"resnet18\", \"epochs\": 5}");
   TrainConfig config = base;

@@ -7,6 +7,7 @@
 #include "convkit/models/registry.h"
 #include "convkit/nn/functions.h"
 #include "convkit/train/finite_check.h"
+#include "convkit/train/shallow_json.h"
 
 namespace convkit::train {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kKey = "convkit";
+constexpr double kMostElements = 0x1p27;  // of one sample
 
 // Reads one field; every fault is a FormatError.
 template <class T>
@@ -61,15 +63,19 @@ bool has_card(const io::Metadata& metadata) { return metadata.contains(kKey); }
 ModelCard card_from_metadata(const io::Metadata& metadata, const std::string& source) {
   CONVKIT_CHECK(has_card(metadata), FormatError, source,
                 ": the file does not say which net its weights belong to");
-  const Json json = Json::parse(metadata.at(kKey), nullptr, false);
+  const Json json = parse_shallow<Json>(metadata.at(kKey));
   CONVKIT_CHECK(json.is_object(), FormatError, source, ": the net's description is damaged");
   ModelCard card;
   card.config = config_from_json(field<Json>(json, "config", source).dump(),
                                  source + ": the net's description");
   const auto extents = field<std::vector<int64_t>>(json, "input", source);
-  for (const int64_t extent : extents)
-    CONVKIT_CHECK(extent >= 1 && extents.size() < kMaxDim, FormatError, source,
-                  ": the net's description has an input of ", extents);
+  // A net grows with its input, and is made before its weights are compared with the file's.
+  double elements = 1;
+  for (const int64_t extent : extents) {
+    elements *= static_cast<double>(extent);
+    CONVKIT_CHECK(extent >= 1 && elements <= kMostElements && extents.size() < kMaxDim, FormatError,
+                  source, ": the net's description has an input of ", extents);
+  }
   card.input = Shape(extents);
   card.classes = field<std::vector<std::string>>(json, "classes", source);
   card.mean = field<std::vector<float>>(json, "mean", source);

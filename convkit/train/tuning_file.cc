@@ -13,6 +13,7 @@
 #include "convkit/io/file.h"
 #include "convkit/io/folder.h"
 #include "convkit/kernels/conv_tuning.h"
+#include "convkit/train/shallow_json.h"
 
 namespace convkit::train {
 namespace {
@@ -106,7 +107,7 @@ std::string default_tuning_path() {
 void load_tuning(const std::string& path) {
   if (!io::file_exists(path)) return;
   const io::Bytes bytes = io::read_file(path, kMostBytes);
-  const Json json = Json::parse(bytes.begin(), bytes.end(), nullptr, false);
+  const Json json = parse_shallow<Json>(bytes);
   if (!json.is_object()) refuse(path, "it is no JSON object");
   try {
     if (json.at("cpu") != cpu_model() || json.at("convkit") != kVersionString) return;

@@ -147,5 +147,17 @@ TEST(TrainConfig, KnowsTheDefaultRatesOfEachOptimizer) {
   EXPECT_EQ(weight_decay(named("adamw")), 0.01);
 }
 
+// Values are printed and copied by recursion.
+TEST(TrainConfig, RefusesJsonNestedWithoutEnd) {
+  constexpr std::size_t kDeep = 1'000'000;
+  const std::string lists = std::string(kDeep, '[') + std::string(kDeep, ']');
+  EXPECT_ERROR(config_from_json("{\"lr\": " + lists + "}", "file"), FormatError, "file: lr is");
+  std::string objects;
+  for (std::size_t i = 0; i < kDeep; ++i) objects += "{\"a\":";
+  EXPECT_ERROR(config_from_json("{\"lr\": " + objects + "1" + std::string(kDeep + 1, '}'), "file"),
+               FormatError, "file: lr is");
+  EXPECT_ERROR(config_from_json(lists, "file"), FormatError, "not a JSON object");
+}
+
 }  // namespace
 }  // namespace convkit::train

@@ -148,6 +148,7 @@ TEST_F(TrainedNet, RefusesDamagedFiles) {
   EXPECT_THROW(evaluate(path("damaged.safetensors")), FormatError);
   io::SafeTensors file = io::load_safetensors(path("run/weights/best.safetensors"));
   for (const char* card : {"{}", "[", "{\"config\": 3}", "{\"config\": {}, \"input\": [1, -8, 8]}",
+                           "{\"config\": {}, \"input\": [1, 1000000, 1000000]}",
                            "{\"config\": {}, \"input\": [1, 8, 8], \"classes\": [\"a\"]}"}) {
     file.metadata["convkit"] = card;
     io::save_safetensors(path("damaged.safetensors"), file.tensors, file.metadata);
