@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <unordered_map>
+#include <utility>
 
 #include "convkit/graph/edit.h"
 #include "convkit/graph/verify.h"
@@ -33,10 +34,10 @@ struct Import {
   std::map<std::pair<std::string_view, std::string_view>, const FunctionProto*> functions = {};
   std::vector<Unsupported> unsupported = {};
   int64_t node_count = 0;
-  int64_t function_bytes = 0;  ///< of constants in functions, once for each call
+  int64_t function_bytes = 0;  ///< of functions and what is put into them, once for each call
 
   // Functions that call functions could otherwise grow without bound.
-  static constexpr int64_t kMostNodes = 1'000'000;
+  static constexpr int64_t kMostNodes = 250'000;
   static constexpr int64_t kMostFunctionBytes = int64_t{64} << 20;
   static constexpr int kMostNestedCalls = 32;
 };
@@ -45,6 +46,24 @@ int64_t byte_size(const TensorProto& tensor) {
   return std::ssize(tensor.raw_data) + 4 * std::ssize(tensor.float_data) +
          8 * (std::ssize(tensor.integer_data) + std::ssize(tensor.double_data) +
               std::ssize(tensor.uint64_data));
+}
+
+int64_t byte_size(const AttributeProto& attribute) {
+  int64_t bytes =
+      std::ssize(attribute.s) + 4 * std::ssize(attribute.floats) + 8 * std::ssize(attribute.ints);
+  for (const std::string_view text : attribute.strings)
+    bytes += std::ssize(text) + static_cast<int64_t>(sizeof text);
+  return bytes + (attribute.tensor ? byte_size(*attribute.tensor) : 0);
+}
+
+using OpsetMap = std::map<std::string_view, int64_t>;
+
+// The default domain has two names.
+OpsetMap map_of(const OpsetImports& imports) {
+  OpsetMap opsets;
+  for (const auto& [domain, version] : imports)
+    opsets.emplace(is_default_domain(domain) ? "" : domain, version);
+  return opsets;
 }
 
 // The names that are visible at one place: a graph's own, then those around it.
@@ -108,11 +127,11 @@ class NodeOrder {
 class GraphImport {
  public:
   GraphImport(Import& shared, graph::Graph& graph, const OpsetImports& opsets)
-      : shared_(shared), graph_(graph), opsets_(opsets) {}
+      : GraphImport(shared, graph, map_of(opsets), nullptr) {}
 
   // A branch of a conditional node: names it does not have become inputs, from those around it.
-  GraphImport(Import& shared, graph::Graph& graph, const OpsetImports& opsets, GraphImport* around)
-      : shared_(shared), graph_(graph), opsets_(opsets), around_(around) {}
+  GraphImport(Import& shared, graph::Graph& graph, OpsetMap opsets, GraphImport* around)
+      : shared_(shared), graph_(graph), opsets_(std::move(opsets)), around_(around) {}
 
   void run(const GraphProto& proto) {
     graph_.name = proto.name;
@@ -221,9 +240,10 @@ class GraphImport {
   }
 
   int64_t opset_of(std::string_view domain) const {
-    for (const auto& [name, version] : opsets_)
-      if (name == domain || (is_default_domain(name) && is_default_domain(domain))) return version;
-    return is_default_domain(domain) ? kOldestOpset : 0;
+    const bool is_default = is_default_domain(domain);
+    const auto found = opsets_.find(is_default ? "" : domain);
+    if (found != opsets_.end()) return found->second;
+    return is_default ? kOldestOpset : 0;
   }
 
   void add_node(const NodeProto& proto) {
@@ -385,7 +405,7 @@ class GraphImport {
     std::vector<ValueId> ordered;
     for (const std::string_view name : then_import.captured()) {
       node.inputs.push_back(resolve(name));
-      ordered.push_back(second.find_input(name));
+      ordered.push_back(else_import.resolve(name));
     }
     second.inputs = std::move(ordered);
   }
@@ -419,8 +439,22 @@ class GraphImport {
     return found == shared_.functions.end() ? nullptr : found->second;
   }
 
+  // Each call repeats what the function is made of, and what the call gives it as often as the
+  // function refers to it: a short file could ask for any amount.
+  void charge(int64_t bytes) {
+    shared_.function_bytes += bytes;
+    CONVKIT_CHECK(shared_.function_bytes <= Import::kMostFunctionBytes, FormatError,
+                  "functions take more than ", Import::kMostFunctionBytes,
+                  " bytes when they are put in their places");
+  }
+
   // The function's nodes with the call's attributes in place of references to them.
   std::vector<NodeProto> with_attributes(const FunctionProto& function, const NodeProto& call) {
+    charge(function.byte_size);
+    std::map<std::string_view, const AttributeProto*> sources;
+    for (const AttributeProto& given : call.attributes) sources.emplace(given.name, &given);
+    for (const AttributeProto& given : function.attribute_defaults)
+      sources.emplace(given.name, &given);
     std::vector<NodeProto> nodes;
     for (const NodeProto& node : function.nodes) {
       NodeProto copy{.inputs = node.inputs,
@@ -433,10 +467,10 @@ class GraphImport {
         if (attribute.graph) throw Refusal{"the function has a node with a graph of its own"};
         const AttributeProto* source = &attribute;
         if (!attribute.reference.empty()) {
-          source = call.find(attribute.reference);
-          for (const AttributeProto& given : function.attribute_defaults)
-            if (source == nullptr && given.name == attribute.reference) source = &given;
-          if (source == nullptr) continue;
+          const auto found = sources.find(attribute.reference);
+          if (found == sources.end()) continue;
+          source = found->second;
+          charge(byte_size(*source));
         }
         AttributeProto value{.name = attribute.name,
                              .type = source->type,
@@ -450,13 +484,7 @@ class GraphImport {
                              .tensor = nullptr,
                              .graph = nullptr,
                              .has_other = source->has_other || source->graph != nullptr};
-        if (source->tensor) {
-          value.tensor = std::make_unique<TensorProto>(*source->tensor);
-          shared_.function_bytes += byte_size(*source->tensor);
-          CONVKIT_CHECK(shared_.function_bytes <= Import::kMostFunctionBytes, FormatError,
-                        "the constants of functions take more than ", Import::kMostFunctionBytes,
-                        " bytes when functions are put in their places");
-        }
+        if (source->tensor) value.tensor = std::make_unique<TensorProto>(*source->tensor);
         copy.attributes.push_back(std::move(value));
       }
       nodes.push_back(std::move(copy));
@@ -475,8 +503,7 @@ class GraphImport {
         " outputs, more than the function '", function.name, "'");
     const std::vector<NodeProto> nodes = with_attributes(function, proto);
     names_.emplace_back();
-    const OpsetImports outer_opsets = opsets_;
-    opsets_ = function.opsets;
+    OpsetMap outer_opsets = std::exchange(opsets_, map_of(function.opsets));
     for (std::size_t i = 0; i < function.inputs.size(); ++i) {
       if (i < inputs.size() && inputs[i] != kNoValue) {
         define(function.inputs[i], inputs[i]);
@@ -488,7 +515,7 @@ class GraphImport {
     std::vector<ValueId> results;
     for (std::size_t i = 0; i < proto.outputs.size(); ++i)
       results.push_back(resolve(function.outputs[i]));
-    opsets_ = outer_opsets;
+    opsets_ = std::move(outer_opsets);
     names_.pop_back();
     for (std::size_t i = 0; i < results.size(); ++i) {
       if (proto.outputs[i].empty()) continue;
@@ -500,7 +527,7 @@ class GraphImport {
 
   Import& shared_;
   graph::Graph& graph_;
-  OpsetImports opsets_;
+  OpsetMap opsets_;
   GraphImport* around_ = nullptr;
   std::vector<Names> names_ = std::vector<Names>(1);  // the graph's, and those of functions in it
   std::vector<std::string_view> captured_;

@@ -350,6 +350,7 @@ class Reader {
   FunctionProto read_function(std::string_view bytes) {
     count();
     FunctionProto function;
+    function.byte_size = std::ssize(bytes);
     for (Fields fields(bytes, "FunctionProto"); fields.next();) {
       switch (fields.tag()) {
         case 1:

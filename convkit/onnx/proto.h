@@ -125,6 +125,7 @@ struct FunctionProto {
   std::vector<AttributeProto> attribute_defaults;  ///< with one
   std::vector<NodeProto> nodes;
   OpsetImports opsets;
+  int64_t byte_size = 0;  ///< of the message
 };
 
 struct ModelProto {

@@ -23,6 +23,14 @@ int64_t parse_number(std::string_view text, const std::string& what) {
   return number;
 }
 
+// A file has many names (a, ./a, .//a), but its bytes are counted once.
+std::string one_spelling(std::string_view location) {
+  std::filesystem::path path;
+  for (const std::filesystem::path& part : std::filesystem::path(location))
+    if (!part.empty() && part != ".") path /= part;
+  return path.string();
+}
+
 // Throws unless `location` leads to a file below `folder` without leaving it on the way.
 void check_location(const std::string& folder, const std::string& location) {
   namespace fs = std::filesystem;
@@ -161,7 +169,7 @@ Tensor ExternalFiles::read(const TensorProto& proto, const Shape& shape, DType d
   int64_t length = bytes;
   const std::string who = quoted(proto.name);
   for (const auto& [key, value] : proto.external_data) {
-    if (key == "location") location = value;
+    if (key == "location") location = one_spelling(value);
     if (key == "offset") offset = parse_number(value, who + ": offset");
     if (key == "length") length = parse_number(value, who + ": length");
   }

@@ -170,7 +170,7 @@ TEST(HostileOnnx, FunctionsThatCallThemselves) {
         "F" + std::to_string(i),
         {node(before, {"a"}, {"t"}, {}, "local"), node(before, {"t"}, {"r"}, {}, "local")}));
   }
-  EXPECT_ERROR(parse(calls("F30", doubling)), FormatError, "more than 1000000 nodes");
+  EXPECT_ERROR(parse(calls("F30", doubling)), FormatError, "more than 250000 nodes");
   // The same with a constant of a megabyte at the bottom: seven doublings are too many.
   const Message megabyte =
       tensor_attribute("value", tensor("c", {1 << 18}, 1, std::string(1 << 20, '\0')));
@@ -178,6 +178,69 @@ TEST(HostileOnnx, FunctionsThatCallThemselves) {
       function("F0", {node("Constant", {}, {"c"}, {megabyte}), node("Add", {"a", "c"}, {"r"})});
   EXPECT_NO_THROW(parse(calls("F5", doubling)));
   EXPECT_ERROR(parse(calls("F7", doubling)), FormatError, "more than 67108864 bytes");
+}
+
+// Whatever a function holds, or is given, is there once for each call.
+TEST(HostileOnnx, FunctionsThatRepeatWhatIsLong) {
+  const std::string megabyte(1 << 20, 'n');
+  const auto function = [](const std::string& name, const std::vector<Message>& nodes) {
+    return message_of([&](protozero::pbf_writer& w) {
+      w.add_string(1, name);
+      w.add_string(4, "a");
+      w.add_string(5, "r");
+      w.add_string(6, "scales");
+      for (const Message& each : nodes) w.add_message(7, each);
+      w.add_message(9, opset(13));
+      w.add_string(10, "local");
+    });
+  };
+  const auto called = [&](const Message& bottom, const std::vector<Message>& attributes = {}) {
+    GraphParts parts = sound();
+    parts.nodes.clear();
+    for (int i = 0; i < 100; ++i)
+      parts.nodes.push_back(node("F", {i == 0 ? "x" : "t" + std::to_string(i - 1)},
+                                 {i == 99 ? "y" : "t" + std::to_string(i)}, attributes, "local"));
+    return model(graph(parts), 13, {bottom});
+  };
+  const char* refused = "functions take more than 67108864 bytes";
+  EXPECT_ERROR(parse(called(function(
+                   "F", {node("Neg", {"a"}, {megabyte}), node("Neg", {megabyte}, {"r"})}))),
+               FormatError, refused);
+  EXPECT_ERROR(parse(called(function(
+                   "F", {node("MaxPool", {"a"}, {"r"},
+                              {attribute("kernel_shape", std::vector<int64_t>(1 << 20, 1))})}))),
+               FormatError, refused);
+  // What one call gives, which a function of many nodes refers to.
+  std::vector<Message> nodes;
+  for (int i = 0; i < 100; ++i)
+    nodes.push_back(node("MaxPool", {i == 0 ? "a" : "t" + std::to_string(i - 1)},
+                         {i == 99 ? "r" : "t" + std::to_string(i)},
+                         {reference_attribute("kernel_shape", "scales", 7)}));
+  GraphParts once = sound();
+  once.nodes = {
+      node("F", {"x"}, {"y"}, {attribute("scales", std::vector<int64_t>(1 << 18, 1))}, "local")};
+  EXPECT_ERROR(parse(model(graph(once), 13, {function("F", nodes)})), FormatError, refused);
+}
+
+// Lists that are searched for each entry of another would take minutes.
+TEST(HostileOnnx, LongListsAreNotSearchedAgainAndAgain) {
+  constexpr int kMany = 20'000;
+  GraphParts parts = sound();
+  parts.nodes.clear();
+  std::vector<Message> thens;
+  std::vector<Message> elses;
+  for (int i = 0; i < kMany; ++i) {
+    const std::string name = "v" + std::to_string(i);
+    parts.nodes.push_back(node("Neg", {"x"}, {name}));
+    (i % 2 == 0 ? thens : elses).push_back(node("Neg", {name}, {"n" + name}));
+  }
+  const auto branch = [](const std::vector<Message>& nodes, const std::string& output) {
+    return graph_attribute(output == "nv0" ? "then_branch" : "else_branch",
+                           graph({.nodes = nodes, .outputs = {value(output, {2})}}));
+  };
+  parts.nodes.push_back(node("If", {"c"}, {"y"}, {branch(thens, "nv0"), branch(elses, "nv1")}));
+  parts.inputs.push_back(value("c", {}, 9));
+  EXPECT_EQ(parse(model(graph(parts), 13)).graph.inputs.size(), 2U);
 }
 
 TEST(HostileOnnx, MoreMessagesThanAnyNet) {

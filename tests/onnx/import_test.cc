@@ -1,6 +1,7 @@
 // What older operator sets, functions, branches and external data become.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -278,6 +279,48 @@ TEST_F(ExternalData, IsRefusedAnywhereElse) {
   EXPECT_ERROR(load(net("folder/w.bin")), FormatError, "runs over a symbolic link");
 }
 
+TEST_F(ExternalData, MustBeARegularFile) {
+  ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);
+  EXPECT_ERROR(load(net("pipe")), IoError, "it is a device or a pipe");
+  std::filesystem::create_directory(dir / "folder");
+  EXPECT_ERROR(load(net("folder")), IoError, "folder");
+  EXPECT_ERROR(load(net("/dev/zero")), FormatError, "is an absolute path");
+  EXPECT_ERROR(load(net("w.bin/w.bin")), IoError, "w.bin/w.bin");
+  std::filesystem::create_symlink("/dev/zero", dir / "zero");
+  EXPECT_ERROR(load(net("zero")), FormatError, "runs over a symbolic link");
+  std::filesystem::create_symlink("loop", dir / "loop");
+  EXPECT_ERROR(load(net("loop")), FormatError, "runs over a symbolic link");
+}
+TEST_F(ExternalData, OfManyTensorsIsNoLongerThanItsFile) {
+  // Two tensors of two floats in a file of three, under as many names of the file.
+  const auto both = [&](const std::string& first, const std::string& second) {
+    const auto external = [](const std::string& name, const std::string& location,
+                             const std::string& offset) {
+      return message_of([&](protozero::pbf_writer& t) {
+        const std::vector<int64_t> dims = {2};
+        t.add_packed_int64(1, dims.begin(), dims.end());
+        t.add_int32(2, 1);
+        t.add_string(8, name);
+        const std::pair<std::string, std::string> entries[] = {{"location", location},
+                                                               {"offset", offset}};
+        for (const auto& entry : entries)
+          t.add_message(13, message_of([&](protozero::pbf_writer& e) {
+                          e.add_string(1, entry.first);
+                          e.add_string(2, entry.second);
+                        }));
+        t.add_int32(14, 1);
+      });
+    };
+    return model(graph({.nodes = {node("Sum", {"x", "a", "b"}, {"y"})},
+                        .initializers = {external("a", first, "0"), external("b", second, "4")},
+                        .inputs = {value("x", {2})},
+                        .outputs = {value("y", {2})}}),
+                 13);
+  };
+  EXPECT_ERROR(load(both("w.bin", "w.bin")), FormatError, "overlap");
+  EXPECT_ERROR(load(both("w.bin", "./w.bin")), FormatError, "overlap");
+  EXPECT_ERROR(load(both(".//.//w.bin", "././w.bin")), FormatError, "overlap");
+}
 TEST_F(ExternalData, MustLieWithinItsFile) {
   EXPECT_ERROR(load(net("w.bin", "8")), FormatError, "8 bytes from 8 on pass the end of 'w.bin'");
   EXPECT_ERROR(load(net("w.bin", "9223372036854775807")), FormatError, "pass the end");
