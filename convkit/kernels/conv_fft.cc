@@ -128,6 +128,15 @@ void FftConvolution::run_slots(int64_t unit, int64_t begin, int64_t end, const f
 }  // namespace
 
 std::string fft_why_not(const ConvGeometry& geometry, Direction direction) {
+  // All positions between the wanted ones are transformed, and listed one by one before.
+  constexpr int64_t kMostStride = 64;
+  constexpr int64_t kMostDilation = 65536;
+  for (int axis = 0; axis < kAxes; ++axis) {
+    if (geometry.stride[axis] > kMostStride)
+      return message("a stride of ", geometry.stride[axis], " leaves too little of a transform");
+    if (geometry.kernel[axis] > 1 && geometry.dilation[axis] > kMostDilation)
+      return message("a dilation of ", geometry.dilation[axis], " needs too many transforms");
+  }
   if (fits_fft(fft_problem(geometry, direction))) return {};
   return message("a kernel of ", geometry.kernel[0], " × ", geometry.kernel[1], " × ",
                  geometry.kernel[2], " needs a transform of more than ", FftTile::kMostElements,

@@ -29,6 +29,19 @@ void fill_taps(AxisLattice& lattice, int64_t kernel, OffsetOf&& offset_of) {
       }
 }
 
+// The residues of i + pad_lo modulo the stride, i counting dx, ascending. A stride may be longer
+// than anything that is to be listed.
+std::vector<int64_t> residues_of(const ConvGeometry& g, int axis) {
+  const int64_t stride = g.stride[axis];
+  std::vector<int64_t> residues;
+  for (int64_t i = 0; i < std::min(stride, g.in[axis]); ++i) {
+    const int64_t place = i + g.pad_lo[axis];
+    residues.push_back(place - floor_div(place, stride) * stride);
+  }
+  std::sort(residues.begin(), residues.end());
+  return residues;
+}
+
 }  // namespace
 
 AxisLattice forward_lattice(const ConvGeometry& g, int axis, int64_t fold) {
@@ -63,7 +76,7 @@ std::vector<AxisLattice> backward_lattices(const ConvGeometry& g, int axis, int6
     lattices.push_back(std::move(lattice));
     return lattices;
   }
-  for (int64_t residue = 0; residue < stride; ++residue) {
+  for (const int64_t residue : residues_of(g, axis)) {
     // dx at i = stride·q + residue − pad reads dy at q + (residue − k·dilation) / stride.
     const int64_t first = -floor_div(residue - pad, stride);
     const int64_t last = floor_div(g.in[axis] - 1 + pad - residue, stride);
