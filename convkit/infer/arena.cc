@@ -9,6 +9,8 @@
 namespace convkit::infer {
 namespace {
 
+constexpr std::size_t kMostSearched = 10'000;
+
 int64_t rounded(int64_t floats) {
   constexpr int64_t kLine = static_cast<int64_t>(kAlignment / sizeof(float));
   return (floats + kLine - 1) / kLine * kLine;
@@ -27,6 +29,11 @@ int64_t place(std::vector<Lifetime>& values) {
   for (const std::size_t i : order) {
     Lifetime& value = values[i];
     const int64_t size = rounded(value.floats);
+    if (placed.size() >= kMostSearched) {
+      value.offset = total;
+      total += size;
+      continue;
+    }
     int64_t best = -1;
     int64_t best_gap = std::numeric_limits<int64_t>::max();
     int64_t end = 0;  // of what has been passed

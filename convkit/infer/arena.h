@@ -15,7 +15,8 @@ struct Lifetime {
 };
 
 /// Gives each value an offset such that no two that live at the same time overlap: the largest
-/// first, each in the smallest gap it fits. Returns how many floats the arena needs.
+/// first, each in the smallest gap it fits. Beyond 10,000 values, for which searching would take
+/// minutes, the smallest stand side by side. Returns how many floats the arena needs.
 int64_t place(std::vector<Lifetime>& values);
 
 }  // namespace convkit::infer

@@ -80,18 +80,20 @@ std::vector<Facts> facts_of_outputs(const Node& node, std::span<const Facts> inp
     outputs[0] = {.shaped = true, .dtype = inputs[0].dtype, .shape = inputs[0].shape};
     return outputs;
   }
-  // What the node makes of zeros has the shape of what it makes of anything.
-  Tensors given;
-  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-    if (node.inputs[i] == graph::kNoValue) {
-      given.emplace_back();
-    } else if (inputs[i].constant.defined()) {
-      given.push_back(inputs[i].constant);
-    } else {
-      given.push_back(zeros(inputs[i].shape, reads_shape ? DType::boolean : inputs[i].dtype));
-    }
-  }
   try {
+    // What the node makes of zeros has the shape of what it makes of anything.
+    Tensors given;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i] == graph::kNoValue) {
+        given.emplace_back();
+      } else if (inputs[i].constant.defined()) {
+        given.push_back(inputs[i].constant);
+      } else {
+        // The value may not have been made yet, and nobody may have room for it.
+        given.push_back(make(inputs[i].shape, reads_shape ? DType::boolean : inputs[i].dtype));
+        given.back().fill(0);
+      }
+    }
     const Tensors results = interpret_node(node, given);
     const bool keeps = (constant || reads_shape) && is_small(results);
     for (std::size_t i = 0; i < outputs.size() && i < results.size(); ++i) {

@@ -12,6 +12,9 @@
 namespace convkit::infer {
 namespace {
 
+// Hours of work; letters that all terms have for themselves would make years of a short file.
+constexpr double kMostProducts = 0x1p40;
+
 Shape output_shape(int64_t batch, int64_t channels, const Integers& spatial) {
   Integers extents = {batch, channels};
   extents.insert(extents.end(), spatial.begin(), spatial.end());
@@ -72,7 +75,11 @@ Tensor product(const Tensor& a, const Tensor& b) {
   const int64_t k = a.size(1);
   const int64_t n = b.size(0);
   if (uses_reals(a.dtype())) {
-    if (k == 0 || m == 0 || n == 0) return zeros({m, n}, a.dtype());
+    if (k == 0 || m == 0 || n == 0) {
+      Tensor nothing = make({m, n}, a.dtype());
+      nothing.fill(0);
+      return nothing;
+    }
     return ops::linear(for_kernels(a), for_kernels(b)).to(a.dtype());
   }
   Tensor y = make({m, n}, a.dtype());
@@ -331,6 +338,10 @@ Tensors run_einsum(const Call& call) {
       letters += letter;
       box.push_back(extent);
     }
+  double products = 1;
+  for (const int64_t extent : box) products *= static_cast<double>(extent);
+  CONVKIT_CHECK(products <= kMostProducts, ValueError, "the equation '", equation, "' asks for ",
+                products, " products; the most are ", kMostProducts);
   const Shape y_shape(shape);
   Tensor sums = make(y_shape, DType::float64);
   sums.fill(0);

@@ -8,6 +8,8 @@
 namespace convkit::infer {
 namespace {
 
+constexpr int64_t kMostPad = int64_t{1} << 60;
+
 Shape with_extent(const Shape& shape, std::size_t axis, int64_t extent) {
   return shape.with(static_cast<int64_t>(axis), extent);
 }
@@ -24,6 +26,17 @@ void take(const Tensor& x, std::size_t axis, const Integers& source, Tensor& y) 
     copy(box, item,
          {advance(to.data, static_cast<int64_t>(i) * to.strides[axis], item), to.strides},
          {advance(from.data, source[i] * from.strides[axis], item), from.strides});
+  }
+}
+
+// Throws ShapeError for an axis named twice: what a file lists again and again would be done again
+// and again.
+void need_different(const Integers& axes, int64_t rank) {
+  std::vector<bool> seen(static_cast<std::size_t>(rank), false);
+  for (const int64_t axis : axes) {
+    const std::size_t at = normal_axis(axis, rank);
+    CONVKIT_CHECK(!seen[at], ShapeError, "axis ", axis, " is named twice");
+    seen[at] = true;
   }
 }
 
@@ -218,12 +231,14 @@ Tensors run_slice(const Call& call) {
       ends.size() == starts.size() && axes.size() == starts.size() && steps.size() == starts.size(),
       ShapeError, "starts ", starts, ", ends ", ends, ", axes ", axes, " and steps ", steps,
       " differ in length");
+  need_different(axes, y.dim());
   for (std::size_t i = 0; i < starts.size(); ++i) {
     const std::size_t axis = normal_axis(axes[i], y.dim());
     const int64_t extent = y.shape().begin()[axis];
-    const int64_t step = steps[i];
-    CONVKIT_CHECK(step != 0 && step != INT64_MIN, ValueError, "the step along axis ", axes[i],
-                  " is ", step);
+    CONVKIT_CHECK(steps[i] != 0, ValueError, "the step along axis ", axes[i], " is 0");
+    // A step over everything is as good as any longer one, and no product with it overflows.
+    const int64_t longest = std::max<int64_t>(extent, 1);
+    const int64_t step = std::clamp(steps[i], -longest, longest);
     const int64_t lowest = step > 0 ? 0 : -1;
     const int64_t highest = step > 0 ? extent : extent - 1;
     const auto clipped = [&](int64_t position) {
@@ -249,6 +264,7 @@ Tensors run_pad(const Call& call) {
   if (call.has(3)) axes = integers_of(call.input(3), "axes");
   CONVKIT_CHECK(pads.size() == 2 * axes.size(), ShapeError, "pads ", pads, " has ", pads.size(),
                 " numbers, but ", axes.size(), " axes need ", 2 * axes.size());
+  need_different(axes, y.dim());
   Tensor value;
   if (call.has(2) && call.input(2).numel() > 0) value = cast(call.input(2), y.dtype());
   for (std::size_t i = 0; i < axes.size(); ++i) {
@@ -257,6 +273,8 @@ Tensors run_pad(const Call& call) {
     const int64_t before = pads[i];
     const int64_t after = pads[i + axes.size()];
     if (before == 0 && after == 0) continue;
+    CONVKIT_CHECK(before >= -kMostPad && before <= kMostPad, ValueError, "pads ", pads,
+                  " has numbers that are too large");
     const int64_t longer = checked_add(checked_add(extent, before), after);
     CONVKIT_CHECK(longer >= 0, ShapeError, "pads ", pads, " take away more than axis ", axes[i],
                   " of ", y.shape(), " has");

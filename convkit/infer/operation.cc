@@ -45,7 +45,7 @@ Integers Call::integers(std::string_view name, int64_t count, int64_t otherwise)
   return list;
 }
 
-Tensor make(const Shape& shape, DType dtype) {
+void need_room(const Shape& shape, DType dtype) {
   // Extents beside a 0 count too: strides are products of them.
   int64_t bytes = static_cast<int64_t>(item_size(dtype));
   for (const int64_t extent : shape) bytes = checked_mul(bytes, std::max<int64_t>(extent, 1));
@@ -53,6 +53,10 @@ Tensor make(const Shape& shape, DType dtype) {
   CONVKIT_CHECK(bytes <= limit() - taken, ValueError, "a tensor of ", dtype, " ", shape,
                 " would take ", bytes, " bytes beside the ", taken, " in use; the limit is ",
                 limit().load(), " (infer::set_memory_limit)");
+}
+
+Tensor make(const Shape& shape, DType dtype) {
+  need_room(shape, dtype);
   return Tensor(shape, dtype);
 }
 

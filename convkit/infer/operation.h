@@ -41,6 +41,8 @@ struct Call {
 /// Computes the outputs of a node: as many as it names, wanted or not.
 using Function = Tensors (*)(const Call& call);
 
+/// Throws ValueError where such a tensor would pass memory_limit().
+void need_room(const Shape& shape, DType dtype);
 /// Uninitialised elements. Throws ValueError where that would pass memory_limit(): sizes come from
 /// files.
 Tensor make(const Shape& shape, DType dtype);

@@ -72,8 +72,10 @@ class Drafts {
     if (shaped && !constant && is_wanted_once(node) && maker != nullptr) {
       try {
         draft.native = maker({node, inputs, exactness_});
+        if (draft.native) need_room(draft.native->output, DType::float32);
       } catch (const Error&) {
         // The generic step says what is wrong, with the node's name.
+        draft.native.reset();
       }
     }
     if (draft.native) {
@@ -83,14 +85,28 @@ class Drafts {
       return;
     }
     if (shaped && node.op == Op::fused_conv && node.input(3) != kNoValue) return add_apart(node);
-    const std::vector<Facts> outputs = facts_of_outputs(node, inputs);
+    std::vector<Facts> outputs = facts_of_outputs(node, inputs);
     bool known = true;
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       if (node.outputs[i] == kNoValue) continue;
+      keep_within_bounds(outputs[i]);
       facts_[index_of(node.outputs[i])] = outputs[i];
       known = known && outputs[i].constant.defined();
     }
     if (!known) drafts_.push_back(std::move(draft));
+  }
+
+  // Many nodes could make constants of what is small for one; those beyond are made in every run.
+  void keep_within_bounds(Facts& facts) {
+    if (!facts.constant.defined()) return;
+    constexpr int64_t kMostConstantBytes = int64_t{256} << 20;
+    const int64_t bytes =
+        facts.constant.numel() * static_cast<int64_t>(item_size(facts.constant.dtype()));
+    if (constant_bytes_ + bytes > kMostConstantBytes) {
+      facts.constant = Tensor();
+    } else {
+      constant_bytes_ += bytes;
+    }
   }
 
   // A residual of another shape than the convolution is added by itself.
@@ -122,6 +138,7 @@ class Drafts {
   Exactness exactness_;
   std::vector<Facts> facts_;
   std::vector<Draft> drafts_;
+  int64_t constant_bytes_ = 0;
 };
 
 constexpr std::size_t kNoTensor = static_cast<std::size_t>(-1);
@@ -347,8 +364,11 @@ Tensors Plan::run(std::span<const Tensor> inputs, float* arena, std::span<double
   }
   Tensors outputs;
   // A constant stays the plan's own, whatever becomes of the output.
-  for (const std::size_t slot : output_slots_)
-    outputs.push_back(tensors_[slot].defined() ? tensors[slot].clone() : tensors[slot]);
+  for (const std::size_t slot : output_slots_) {
+    if (tensors_[slot].defined() && tensors[slot].raw_data() == tensors_[slot].raw_data())
+      tensors[slot] = tensors[slot].clone();
+    outputs.push_back(tensors[slot]);
+  }
   return outputs;
 }
 

@@ -80,10 +80,14 @@ std::vector<Axis> axes_of(const Call& call) {
   const bool crops = call.text("coordinate_transformation_mode") == "tf_crop_and_resize";
   CONVKIT_CHECK(!crops || (call.has(1) && call.input(1).numel() == 2 * std::ssize(axes)),
                 ShapeError, "tf_crop_and_resize needs a roi of ", 2 * axes.size(), " numbers");
+  const Integers sizes = by_sizes ? integers_of(given, "sizes") : Integers();
+  std::vector<bool> seen(static_cast<std::size_t>(x.dim()), false);
   std::vector<Axis> result;
   for (std::size_t i = 0; i < axes.size(); ++i) {
     Axis a{};
     a.axis = normal_axis(axes[i], x.dim());
+    CONVKIT_CHECK(!seen[a.axis], ShapeError, "axis ", axes[i], " is named twice");
+    seen[a.axis] = true;
     a.in = x.shape().begin()[a.axis];
     const auto at = static_cast<int64_t>(i);
     if (by_scales) {
@@ -95,7 +99,7 @@ std::vector<Axis> axes_of(const Call& call) {
       CONVKIT_CHECK(out < 0x1p31F, ValueError, "scale ", a.scale, " gives ", out, " elements");
       a.out = static_cast<int64_t>(out);
     } else {
-      a.out = integers_of(given, "sizes")[i];
+      a.out = sizes[i];
       CONVKIT_CHECK(a.out >= 1 && a.out <= INT32_MAX && a.in >= 1, ValueError, "size ", a.out,
                     " for an axis of ", a.in, " elements");
       a.scale = static_cast<double>(a.out) / static_cast<double>(a.in);
@@ -222,7 +226,11 @@ std::vector<ResizedAxis> resized_axes(const Call& call) {
   // The size of the result before anything is listed: a file may ask for any.
   Integers extents = x.shape().to_vector();
   for (const Axis& a : axes) extents[a.axis] = a.out;
-  static_cast<void>(make(Shape(extents), DType::float64));
+  need_room(Shape(extents), DType::float64);
+  constexpr int64_t kNumbersPerPosition = 16;  // about what a list of taps takes
+  int64_t positions = 0;
+  for (const Axis& a : axes) positions += a.out;
+  need_room({positions * kNumbersPerPosition}, DType::float64);
   const bool crops = call.text("coordinate_transformation_mode") == "tf_crop_and_resize";
   std::vector<ResizedAxis> resized;
   for (const Axis& a : axes) {

@@ -126,8 +126,13 @@ struct Session::State {
         arenas.erase(best);
       }
     }
-    if (arena.data() == nullptr) arena = Buffer<float>(floats);
-    return arena;
+    if (arena.data() != nullptr) return arena;
+    const auto bytes = static_cast<int64_t>(floats * sizeof(float));
+    const auto taken = static_cast<int64_t>(allocated_bytes());
+    CONVKIT_CHECK(bytes <= infer::memory_limit() - taken, ValueError,
+                  "the values between steps take ", bytes, " bytes beside the ", taken,
+                  " in use; the limit is ", infer::memory_limit(), " (infer::set_memory_limit)");
+    return Buffer<float>(floats);
   }
 };
 

@@ -131,7 +131,8 @@ Tensors run_range(const Call& call) {
       const double value = start + static_cast<double>(i) * delta;
       store(type, y.raw_mutable_data(), i, 1, 1, &value);
     } else {
-      const int64_t value = first + i * step;
+      const auto value = static_cast<int64_t>(
+          static_cast<uint64_t>(first) + static_cast<uint64_t>(i) * static_cast<uint64_t>(step));
       store(type, y.raw_mutable_data(), i, 1, 1, &value);
     }
   }

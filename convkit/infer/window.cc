@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "convkit/base/checked.h"
 #include "convkit/base/conv_size.h"
 
 namespace convkit::infer {
@@ -166,6 +167,11 @@ kernels::PoolGeometry pool_geometry(const Windows& w, const Shape& x, bool count
   kernels::PoolGeometry g;
   g.batch = x[0];
   g.channels = x[1];
+  // A window takes more than the element it gives.
+  constexpr int64_t kNumbers = sizeof(kernels::PoolWindow) / sizeof(double);
+  int64_t windows = 0;
+  for (const int64_t out : w.out) windows = checked_add(windows, out);
+  need_room({checked_mul(windows, kNumbers)}, DType::float64);
   const std::size_t missing = kernels::kAxes - w.axes();
   for (std::size_t i = 0; i < static_cast<std::size_t>(kernels::kAxes); ++i) {
     kernels::PoolAxis& axis = g.axes[i];

@@ -114,7 +114,11 @@ bool fold(Rewriter& rewriter, Node& consumer, std::size_t x) {
   if (!is_transpose && !is_plain_conv(*conv)) return false;
   const Tensor* weight = rewriter.constant(conv->inputs[1]);
   if (weight == nullptr || weight->dtype() != DType::float32 || weight->dim() < 2 ||
-      weight->numel() == 0)
+      weight->numel() == 0 || !rewriter.has_room_for(*weight))
+    return false;
+  // A transposed one has no other bound on how many it takes in.
+  const auto* noted = conv->attributes.find("fused");
+  if (noted != nullptr && std::get<std::vector<std::string>>(*noted).size() >= kMostFused)
     return false;
   const int64_t groups = conv->attributes.integer("group");
   if (groups < 1 || weight->size(0) % groups != 0) return false;

@@ -13,9 +13,21 @@ using graph::Op;
 
 // Of the widest element type.
 constexpr double kBytesPerElement = 8;
+// How often the bytes of the net's constants, and those that one node may make, are read or made.
+constexpr double kTimes = 4;
 
+int64_t byte_count(const Tensor& tensor) {
+  return tensor.numel() * static_cast<int64_t>(item_size(tensor.dtype()));
+}
+
+// Extents beside a 0 count too: a product of empty matrices, or a sum over an empty axis, is not
+// empty.
 double elements_of(const std::vector<Tensor>& inputs, std::size_t i) {
-  return i < inputs.size() && inputs[i].defined() ? static_cast<double>(inputs[i].numel()) : 0;
+  if (i >= inputs.size() || !inputs[i].defined()) return 0;
+  double elements = 1;
+  for (const int64_t extent : inputs[i].shape())
+    elements *= static_cast<double>(std::max<int64_t>(extent, 1));
+  return elements;
 }
 
 // Π |x| over the elements.
@@ -26,7 +38,8 @@ double product_of(const Tensor& tensor) {
   return product;
 }
 
-// At most how many elements the node would make: files can ask for any number.
+// At most how many elements the node would make, or how many steps it would take: files can ask for
+// any number.
 double most_elements(const Node& node, const std::vector<Tensor>& inputs) {
   if (node.op >= Op::add && node.op <= Op::where) {
     Shape shape;
@@ -60,6 +73,8 @@ double most_elements(const Node& node, const std::vector<Tensor>& inputs) {
     case Op::pad:
     case Op::resize:
     case Op::grid_sample:
+    case Op::lrn:
+    case Op::non_max_suppression:
       return INFINITY;  // not worth a bound: nets do not compute these from constants
     default:
       break;
@@ -73,6 +88,10 @@ double most_elements(const Node& node, const std::vector<Tensor>& inputs) {
 
 int64_t fold_constants(graph::Graph& graph, int64_t most_bytes) {
   int64_t folded = 0;
+  // What may be read and made in all, so that many nodes cannot ask for more than few.
+  double room = kTimes * static_cast<double>(most_bytes);
+  for (const graph::Value& value : graph.values)
+    if (value.is_constant()) room += kTimes * static_cast<double>(byte_count(value.constant));
   for (const Node& node : graph.nodes) {
     if (node.op == Op::conditional) continue;
     std::vector<Tensor> inputs;
@@ -81,13 +100,13 @@ int64_t fold_constants(graph::Graph& graph, int64_t most_bytes) {
     for (const graph::ValueId id : node.inputs) {
       known = known && (id == graph::kNoValue || graph.value(id).is_constant());
       inputs.push_back(id == graph::kNoValue || !known ? Tensor() : graph.value(id).constant);
-      if (inputs.back().defined())
-        bytes += inputs.back().numel() * static_cast<int64_t>(item_size(inputs.back().dtype()));
+      if (inputs.back().defined()) bytes += byte_count(inputs.back());
     }
-    if (!known || bytes > most_bytes) continue;
+    if (!known || bytes > most_bytes || static_cast<double>(bytes) > room) continue;
     try {
-      if (!(most_elements(node, inputs) * kBytesPerElement <= static_cast<double>(most_bytes)))
-        continue;
+      const double made = most_elements(node, inputs) * kBytesPerElement;
+      if (!(made <= static_cast<double>(most_bytes) && made <= room)) continue;
+      room -= static_cast<double>(bytes);
       const std::vector<Tensor> outputs = interpret_node(node, inputs);
       bool complete = true;
       for (std::size_t i = 0; i < node.outputs.size(); ++i)
@@ -97,6 +116,7 @@ int64_t fold_constants(graph::Graph& graph, int64_t most_bytes) {
       for (std::size_t i = 0; i < node.outputs.size(); ++i) {
         if (node.outputs[i] == graph::kNoValue) continue;
         graph::Value& value = graph.value(node.outputs[i]);
+        room -= static_cast<double>(byte_count(outputs[i]));
         value.constant = outputs[i];
         value.type = graph::type_of(outputs[i]);
       }

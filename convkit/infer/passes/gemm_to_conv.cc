@@ -34,11 +34,17 @@ Tensor bias_of(const Tensor& c, int64_t columns, float beta) {
   return bias;
 }
 
-// True if the value is known to be a matrix.
+// True if the value is known to be a matrix. Looks through a few Relu only.
 bool is_matrix(Rewriter& rewriter, ValueId id) {
-  if (rewriter.graph().value(id).type.rank() == 2) return true;
-  const Node* made_by = rewriter.producer(id);
-  if (made_by == nullptr) return false;
+  constexpr int kMostRelu = 4;
+  const Node* made_by = nullptr;
+  for (int i = 0; i <= kMostRelu; ++i) {
+    if (rewriter.graph().value(id).type.rank() == 2) return true;
+    made_by = rewriter.producer(id);
+    if (made_by == nullptr) return false;
+    if (made_by->op != Op::relu) break;
+    id = made_by->inputs[0];
+  }
   if (made_by->op == Op::flatten || made_by->op == Op::gemm) return true;
   if (made_by->op == Op::reshape) {
     const Tensor* shape = rewriter.constant(made_by->inputs[1]);
@@ -48,7 +54,7 @@ bool is_matrix(Rewriter& rewriter, ValueId id) {
     const Tensor* weight = rewriter.constant(made_by->inputs[1]);
     return weight != nullptr && weight->dim() == 2;
   }
-  return made_by->op == Op::relu && is_matrix(rewriter, made_by->inputs[0]);
+  return false;
 }
 
 bool is_weight(const Tensor* tensor) {
@@ -64,7 +70,7 @@ int64_t gemm_to_conv(graph::Graph& graph) {
     const Node& node = rewriter.node(n);
     if (node.op != Op::gemm && node.op != Op::matmul) continue;
     const Tensor* b = rewriter.constant(node.inputs[1]);
-    if (!is_weight(b)) continue;
+    if (!is_weight(b) || !rewriter.has_room_for(*b)) continue;
     const bool is_gemm = node.op == Op::gemm;
     if (is_gemm ? node.attributes.flag("transA") : !is_matrix(rewriter, node.inputs[0])) continue;
     const bool transposed = is_gemm && node.attributes.flag("transB");

@@ -13,7 +13,27 @@ using graph::Node;
 using graph::Op;
 using graph::ValueId;
 
-namespace {}  // namespace
+namespace {
+
+// Bytes of the net's constants, and this, may be made anew by a pass.
+constexpr int64_t kLeastRoom = int64_t{64} << 20;
+
+int64_t byte_count(const Tensor& tensor) {
+  return tensor.numel() * static_cast<int64_t>(item_size(tensor.dtype()));
+}
+
+bool is_full(const Node& node) {
+  const auto* fused = node.attributes.find("fused");
+  return fused != nullptr && std::get<std::vector<std::string>>(*fused).size() >= kMostFused;
+}
+
+}  // namespace
+
+Rewriter::Rewriter(graph::Graph& graph)
+    : graph_(graph), uses_(graph::uses_of(graph)), room_(kLeastRoom) {
+  for (const graph::Value& value : graph.values)
+    if (value.is_constant()) room_ += byte_count(value.constant);
+}
 
 const Tensor* Rewriter::constant(ValueId id) const {
   if (id == kNoValue || !graph_.value(id).is_constant()) return nullptr;
@@ -45,24 +65,26 @@ Node* Rewriter::sole_producer(ValueId id) {
 
 void Rewriter::take_over(Node& consumer, Node fused) {
   fused.outputs = consumer.outputs;
+  const std::size_t n = number_of(consumer);
+  drop_reader(n);
   consumer = std::move(fused);
-  refresh();
+  add_reader(n);
   ++changes_;
 }
 
 bool Rewriter::bypass(Node& node, ValueId out, ValueId in) {
   if (uses_.output_count[index_of(out)] == 0) {
-    graph::replace_uses(graph_, out, in);
+    replace_uses(out, in);
   } else {
     // The output keeps its name: whoever makes `in` writes `out` instead.
     Node* made_by = producer(in);
     if (made_by == nullptr || uses_.output_count[index_of(in)] != 0) return false;
     std::replace(made_by->outputs.begin(), made_by->outputs.end(), in, out);
-    graph::replace_uses(graph_, in, out);
+    replace_uses(in, out);
     std::replace(node.outputs.begin(), node.outputs.end(), out, in);
+    std::swap(uses_.producer[index_of(in)], uses_.producer[index_of(out)]);
     graph_.value(out).type = graph_.value(in).type;
   }
-  refresh();
   ++changes_;
   return true;
 }
@@ -73,14 +95,56 @@ int64_t Rewriter::finish() {
 }
 
 ValueId Rewriter::add_constant(const std::string& name, Tensor tensor) {
+  room_ -= byte_count(tensor);
   const ValueId id = graph_.add_constant(name, std::move(tensor));
-  refresh();
+  uses_.producer.push_back(graph::Uses::kNoNode);
+  uses_.consumers.emplace_back();
+  uses_.output_count.push_back(0);
   return id;
 }
 
-bool is_conv(const Node& node) { return node.op == Op::conv || node.op == Op::fused_conv; }
+bool Rewriter::has_room_for(const Tensor& tensor) const { return byte_count(tensor) <= room_; }
+
+void Rewriter::add_reader(std::size_t n) {
+  for (const ValueId id : graph_.nodes[n].inputs) {
+    if (id == kNoValue) continue;
+    std::vector<int32_t>& readers = uses_.consumers[index_of(id)];
+    const auto at = std::lower_bound(readers.begin(), readers.end(), static_cast<int32_t>(n));
+    if (at == readers.end() || *at != static_cast<int32_t>(n))
+      readers.insert(at, static_cast<int32_t>(n));
+  }
+}
+
+void Rewriter::drop_reader(std::size_t n) {
+  for (const ValueId id : graph_.nodes[n].inputs) {
+    if (id == kNoValue) continue;
+    std::vector<int32_t>& readers = uses_.consumers[index_of(id)];
+    const auto at = std::lower_bound(readers.begin(), readers.end(), static_cast<int32_t>(n));
+    if (at != readers.end() && *at == static_cast<int32_t>(n)) readers.erase(at);
+  }
+}
+
+void Rewriter::replace_uses(ValueId old, ValueId replacement) {
+  const std::vector<int32_t> readers = std::exchange(uses_.consumers[index_of(old)], {});
+  for (const int32_t reader : readers) {
+    const auto n = static_cast<std::size_t>(reader);
+    drop_reader(n);
+    Node& node = graph_.nodes[n];
+    std::replace(node.inputs.begin(), node.inputs.end(), old, replacement);
+    add_reader(n);
+  }
+  int32_t& outputs = uses_.output_count[index_of(old)];
+  if (outputs == 0) return;
+  std::replace(graph_.outputs.begin(), graph_.outputs.end(), old, replacement);
+  uses_.output_count[index_of(replacement)] += std::exchange(outputs, 0);
+}
+
+bool is_conv(const Node& node) {
+  return (node.op == Op::conv || node.op == Op::fused_conv) && !is_full(node);
+}
 
 bool is_plain_conv(const Node& node) {
+  if (is_full(node)) return false;
   if (node.op == Op::conv) return true;
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   return node.op == Op::fused_conv && node.input(3) == kNoValue &&

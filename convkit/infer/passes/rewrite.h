@@ -13,7 +13,7 @@ namespace convkit::infer {
 /// out, as long as it is used; finish() drops those of which nothing is read any more.
 class Rewriter {
  public:
-  explicit Rewriter(graph::Graph& graph) : graph_(graph), uses_(graph::uses_of(graph)) {}
+  explicit Rewriter(graph::Graph& graph);
 
   graph::Graph& graph() { return graph_; }
   std::size_t size() const { return graph_.nodes.size(); }
@@ -42,16 +42,30 @@ class Rewriter {
   void note() { ++changes_; }
   /// A constant that passes have made, with a name like that of the node it is for.
   graph::ValueId add_constant(const std::string& name, Tensor tensor);
+  /// False once a pass has made so many bytes of constants that another `tensor` would be out of
+  /// proportion to those the net has: many nodes may share one weight.
+  bool has_room_for(const Tensor& tensor) const;
 
  private:
-  void refresh() { uses_ = graph::uses_of(graph_); }
+  std::size_t number_of(const graph::Node& node) const {
+    return static_cast<std::size_t>(&node - graph_.nodes.data());
+  }
+  /// Tell uses_ what a node reads, and that it no longer does.
+  void add_reader(std::size_t n);
+  void drop_reader(std::size_t n);
+  /// Readers of `old` read `replacement`.
+  void replace_uses(graph::ValueId old, graph::ValueId replacement);
 
   graph::Graph& graph_;
   graph::Uses uses_;
   int64_t changes_ = 0;
+  int64_t room_ = 0;  ///< bytes of constants that may still be made
 };
 
-/// True for Conv and FusedConv.
+/// How many operators a node takes in at most: chains of them in a file may be of any length.
+inline constexpr std::size_t kMostFused = 16;
+
+/// True for Conv and FusedConv that have not taken in kMostFused operators yet.
 bool is_conv(const graph::Node& node);
 /// True for a convolution that nothing but its bias follows yet.
 bool is_plain_conv(const graph::Node& node);

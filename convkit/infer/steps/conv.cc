@@ -143,6 +143,8 @@ std::optional<Native> make_conv(const Request& request) {
     output = with_spatial(x.shape[0], w.shape[0], windows.out);
   }
   if (output.numel() == 0) return std::nullopt;
+  // Before algorithms are weighed: a file may ask for any padding.
+  need_room(output, DType::float32);
   const bool is_fused = request.node.op == graph::Op::fused_conv;
   const bool adds = is_fused && request.given(3);
   if (adds && (!request.input(3).is_float() || !(request.input(3).shape == output)))
@@ -173,8 +175,9 @@ std::optional<Native> make_conv_transpose(const Request& request) {
   const Integers kernel(w.shape.begin() + 2, w.shape.end());
   const Windows windows = transposed_windows(request.call(), x.shape, kernel);
   const ConvGeometry geometry = conv_geometry(windows, x.shape[0], channels, x.shape[1], groups);
-  kernels::validate(geometry);
   const Shape output = with_spatial(x.shape[0], channels, windows.in);
+  need_room(output, DType::float32);
+  kernels::validate(geometry);
   Tensor bias = request.given(2) ? request.input(2).constant : Tensor();
   // Along axis 1, the innermost in memory.
   Integers column(static_cast<std::size_t>(rank), 1);

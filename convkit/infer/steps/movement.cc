@@ -231,7 +231,8 @@ std::optional<Native> make_reshape(const Request& request) {
   auto inputs = constants_behind(request);
   if (!inputs) return std::nullopt;
   // The node says itself what becomes of the shape; elements of one byte are cheap to move.
-  (*inputs)[0] = zeros(x.shape, DType::boolean);
+  (*inputs)[0] = make(x.shape, DType::boolean);
+  (*inputs)[0].fill(0);
   const Shape output = interpret_node(request.node, *inputs)[0].shape();
   if (reshapes_in_place(x.shape, output)) return Native{nullptr, output};
   return Native{std::make_unique<ReshapeStep>(x.shape, output), output};
@@ -260,7 +261,8 @@ std::optional<Native> make_slice(const Request& request) {
   if (!x.is_float() || x.shape.dim() < 3) return std::nullopt;
   auto inputs = constants_behind(request);
   if (!inputs) return std::nullopt;
-  (*inputs)[0] = zeros(x.shape, DType::boolean);
+  (*inputs)[0] = make(x.shape, DType::boolean);
+  (*inputs)[0].fill(0);
   const Shape output = interpret_node(request.node, *inputs)[0].shape();
   // A slice of channels or pictures of the same number is none.
   if (!is_spatial(request, output)) return std::nullopt;

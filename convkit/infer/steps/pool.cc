@@ -43,6 +43,8 @@ std::optional<Native> make_pool(const Request& request) {
   extents.insert(extents.end(), windows.out.begin(), windows.out.end());
   const Shape output(extents);
   if (output.numel() == 0) return std::nullopt;
+  // Before the windows are listed: a file may ask for any number of them.
+  need_room(output, DType::float32);
   const bool count_pad = !is_max && request.call().flag("count_include_pad");
   return Native{std::make_unique<PoolStep>(pool_geometry(windows, x.shape, count_pad), is_max),
                 output};

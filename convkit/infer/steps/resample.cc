@@ -87,7 +87,7 @@ std::optional<Native> make_resize(const Request& request) {
   if (!x.is_float() || rank < 3 || rank > 5) return std::nullopt;
   auto inputs = constants_behind(request);
   if (!inputs) return std::nullopt;
-  (*inputs)[0] = zeros(x.shape, DType::boolean);  // of which the shape alone is read
+  (*inputs)[0] = make(x.shape, DType::boolean);  // of which the shape alone is read
   // Spatial axes fill the last of three.
   const std::size_t shift = kAxes + 2 - static_cast<std::size_t>(rank);
   std::array<int64_t, kAxes> in = {1, 1, 1};
