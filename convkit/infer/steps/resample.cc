@@ -36,8 +36,10 @@ class ResampleStep final : public Step {
       : batch_(batch), channels_(channels), in_(in), taps_(std::move(taps)) {}
 
   void run(std::span<const float* const> inputs, float* output) const override {
-    const auto& [depth, height, width] = taps_;
-    const int64_t row = width.size() * channels_;
+    // No structured binding: clang 14 cannot capture one.
+    const AxisTaps& depth = taps_[0];
+    const AxisTaps& height = taps_[1];
+    const int64_t row = taps_[2].size() * channels_;
     constexpr int64_t kFloatsPerTask = 1 << 13;
     parallel_ranges(batch_ * depth.size() * height.size(),
                     std::max<int64_t>(1, kFloatsPerTask / row), [&](int64_t begin, int64_t end) {
