@@ -167,6 +167,14 @@ void Correlation::plan_input() {
     input_.set_brick_size(cut_.size());
     if (input_.scratch_floats() <= kScratchLimit || wanted <= 2 * kMaxTileRows) break;
   }
+  // Five tasks would keep two threads busy for the time of six. Bricks half as large make ten.
+  const std::array<int64_t, 4>& size = cut_.size();
+  const int64_t brick_rows = size[0] * size[1] * size[2] * size[3];
+  const int64_t units = cut_.bricks() * g_.groups * static_cast<int64_t>(blocks_.size());
+  if (units < kFewTasks && units % 2 != 0 && brick_rows >= 2 * kMaxTileRows) {
+    cut_ = BrickCut(rows, ceil_div(brick_rows, 2));
+    input_.set_brick_size(cut_.size());
+  }
   joins_taps_ = consecutive && input_.dense();
   if (input_.row_stride(2) % kRowCollision == 0) most_rows_ = kMostCollidingRows;
 }
@@ -175,10 +183,10 @@ void Correlation::plan_chunks() {
   const int64_t bricks = std::max<int64_t>(1, cut_.bricks());
   const std::array<int64_t, 4>& size = cut_.size();
   const int64_t brick_rows = size[0] * size[1] * size[2] * size[3];
-  // Five tasks would keep two threads busy for the time of six; blocks half as wide make ten.
+  // Where rows are too few for that, blocks half as wide do as well.
   const int64_t units = bricks * g_.groups * static_cast<int64_t>(blocks_.size());
   // (Where one vector asks for more rows than two, reading them is what limits its tiles.)
-  if (units < kFewTasks && units % 4 != 0 && brick_rows >= 2 * kMaxTileRows &&
+  if (units < kFewTasks && units % 2 != 0 && brick_rows >= 2 * kMaxTileRows &&
       kernels_.max_rows[2] >= kernels_.max_rows[1])
     plan_blocks(1);
   const auto blocks = static_cast<int64_t>(blocks_.size());
