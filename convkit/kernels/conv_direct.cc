@@ -58,8 +58,10 @@ struct Block {
 // One lattice per axis: a stride-1 correlation of its own.
 class Correlation {
  public:
-  Correlation(const ConvGeometry& g, const Sides& sides, std::array<AxisLattice, kAxes> axes)
-      : g_(g), sides_(sides), axes_(std::move(axes)), kernels_(tile_kernels()) {
+  /// `is_part`: its caller runs it inside of a task, on one thread.
+  Correlation(const ConvGeometry& g, const Sides& sides, std::array<AxisLattice, kAxes> axes,
+              bool is_part)
+      : g_(g), sides_(sides), axes_(std::move(axes)), is_part_(is_part), kernels_(tile_kernels()) {
     depth_ = sides_.in_channels / g.groups;
     columns_ = sides_.out_channels / g.groups;
     plan_blocks(kMaxTileVectors);
@@ -113,6 +115,7 @@ class Correlation {
   ConvGeometry g_;
   Sides sides_;
   std::array<AxisLattice, kAxes> axes_;
+  bool is_part_;
   const TileKernels& kernels_;
   int64_t depth_ = 0;    // channels summed over
   int64_t columns_ = 0;  // channels produced, per position
@@ -162,6 +165,7 @@ void Correlation::plan_input() {
   // One brick leaves each weight to one task; its columns are enough to share out.
   if (total <= kMostRows && static_cast<int64_t>(blocks_.size()) * g_.groups >= kManyBlocks)
     wanted = total;
+  if (is_part_) wanted = std::min(total, kMostRows);
   for (;; wanted /= 2) {
     cut_ = BrickCut(rows, wanted);
     input_.set_brick_size(cut_.size());
@@ -171,7 +175,7 @@ void Correlation::plan_input() {
   const std::array<int64_t, 4>& size = cut_.size();
   const int64_t brick_rows = size[0] * size[1] * size[2] * size[3];
   const int64_t units = cut_.bricks() * g_.groups * static_cast<int64_t>(blocks_.size());
-  if (units < kFewTasks && units % 2 != 0 && brick_rows >= 2 * kMaxTileRows) {
+  if (!is_part_ && units < kFewTasks && units % 2 != 0 && brick_rows >= 2 * kMaxTileRows) {
     cut_ = BrickCut(rows, ceil_div(brick_rows, 2));
     input_.set_brick_size(cut_.size());
   }
@@ -180,6 +184,7 @@ void Correlation::plan_input() {
 }
 
 void Correlation::plan_chunks() {
+  if (is_part_) return;
   const int64_t bricks = std::max<int64_t>(1, cut_.bricks());
   const std::array<int64_t, 4>& size = cut_.size();
   const int64_t brick_rows = size[0] * size[1] * size[2] * size[3];
@@ -506,7 +511,7 @@ class FoldedDirect : public ConvProgram {
   int64_t outputs_;
 };
 
-std::vector<Correlation> forward_parts(const ConvGeometry& g, int64_t fold) {
+std::vector<Correlation> forward_parts(const ConvGeometry& g, int64_t fold, bool is_part = false) {
   const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
   const Sides sides = {.in = g.in,
                        .out = g.out,
@@ -519,7 +524,8 @@ std::vector<Correlation> forward_parts(const ConvGeometry& g, int64_t fold) {
   parts.emplace_back(
       g, sides,
       std::array<AxisLattice, kAxes>{forward_lattice(g, 0, 1), forward_lattice(g, 1, 1),
-                                     forward_lattice(g, 2, fold)});
+                                     forward_lattice(g, 2, fold)},
+      is_part);
   return parts;
 }
 
@@ -536,7 +542,7 @@ std::vector<Correlation> backward_input_parts(const ConvGeometry& g, int64_t fol
   for (const AxisLattice& d : backward_lattices(g, 0, 1))
     for (const AxisLattice& h : backward_lattices(g, 1, 1))
       for (const AxisLattice& w_axis : backward_lattices(g, 2, fold))
-        parts.emplace_back(g, sides, std::array<AxisLattice, kAxes>{d, h, w_axis});
+        parts.emplace_back(g, sides, std::array<AxisLattice, kAxes>{d, h, w_axis}, false);
   return parts;
 }
 
@@ -552,6 +558,11 @@ ConvGeometry collapse_axes(const ConvGeometry& g) {
   flat.in = flat.out = {1, 1, positions};
   flat.dilation = {1, 1, 1};
   return flat;
+}
+
+std::unique_ptr<ConvProgram> prepare_direct_part(const ConvGeometry& geometry) {
+  return std::make_unique<DirectCorrelations>(
+      forward_parts(collapse_axes(geometry), 1, /*is_part=*/true));
 }
 
 std::string direct_why_not(const ConvGeometry&, Direction) { return {}; }

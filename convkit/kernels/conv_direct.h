@@ -13,6 +13,10 @@ namespace convkit::kernels {
 std::string direct_why_not(const ConvGeometry& geometry, Direction direction);
 std::unique_ptr<ConvProgram> prepare_direct(const ConvGeometry& geometry, Direction direction);
 
+/// Forward for callers that run it inside of a task of their own, on one thread. Packed weights do
+/// not depend on the batch and the pictures' sizes: programs for parts of a picture share them.
+std::unique_ptr<ConvProgram> prepare_direct_part(const ConvGeometry& geometry);
+
 /// The program of backward_weight (conv_direct_weight.cc).
 std::unique_ptr<ConvProgram> prepare_direct_weight(const ConvGeometry& geometry);
 
