@@ -45,6 +45,7 @@ class Drafts {
       facts_[index_of(graph.inputs[i])] = {
           .shaped = true, .dtype = inputs[i].dtype(), .shape = inputs[i].shape()};
     for (const Node& node : graph.nodes) add(node);
+    join_chains(graph);
   }
 
   std::vector<Draft>& drafts() { return drafts_; }
@@ -134,6 +135,69 @@ class Drafts {
     const ValueId high = limit("high");
     add({.op = Op::clip, .name = node.name, .inputs = {sum, low, high}, .outputs = node.outputs});
   }
+
+  // Convolutions that each alone read what the one before writes become one step where that is
+  // faster. A chain stands where its last layer stood, for there all that it reads is known.
+  void join_chains(const Graph& graph) {
+    std::vector<std::vector<std::size_t>> readers(facts_.size());
+    for (std::size_t n = 0; n < drafts_.size(); ++n)
+      for (const ValueId id : drafts_[n].node.inputs)
+        if (id != kNoValue) readers[index_of(id)].push_back(n);
+    for (const ValueId id : graph.outputs) readers[index_of(id)].push_back(kNoDraft);
+    std::vector<char> joined(drafts_.size(), 0);
+    const auto next = [&](std::size_t n) {
+      const std::vector<std::size_t>& all = readers[index_of(drafts_[n].node.outputs[0])];
+      if (all.size() != 1 || all[0] == kNoDraft) return kNoDraft;
+      const Draft& reader = drafts_[all[0]];
+      const bool follows = reader.native && reader.native->conv && joined[all[0]] == 0 &&
+                           reader.node.inputs[0] == drafts_[n].node.outputs[0];
+      return follows ? all[0] : kNoDraft;
+    };
+    for (std::size_t n = 0; n < drafts_.size(); ++n) {
+      std::vector<std::size_t> chain;
+      for (std::size_t at = n; at != kNoDraft && chain.size() < kMostChained; at = next(at)) {
+        if (!drafts_[at].native || !drafts_[at].native->conv || joined[at] != 0) break;
+        chain.push_back(at);
+        if (drafts_[at].native->conv->adds) break;
+      }
+      for (; chain.size() > 1; chain.pop_back())
+        if (join(chain)) {
+          for (const std::size_t each : chain) joined[each] = 1;
+          joined[chain.back()] = 2;
+          break;
+        }
+    }
+    std::vector<Draft> kept;
+    for (std::size_t n = 0; n < drafts_.size(); ++n)
+      if (joined[n] != 1) kept.push_back(std::move(drafts_[n]));
+    drafts_ = std::move(kept);
+  }
+
+  // Makes the last of these drafts the work of all, unless they are faster one by one.
+  bool join(const std::vector<std::size_t>& chain) {
+    std::vector<const ConvLayer*> layers;
+    for (const std::size_t n : chain) layers.push_back(&*drafts_[n].native->conv);
+    Draft& last = drafts_[chain.back()];
+    std::optional<Native> made = make_conv_chain(layers, last.native->output);
+    if (!made) return false;
+    const Node& first = drafts_[chain.front()].node;
+    std::vector<std::string> fused;
+    for (const std::size_t n : chain) {
+      if (n != chain.front()) fused.emplace_back(graph::name_of(Op::conv));
+      if (const auto* own = drafts_[n].node.attributes.find("fused"))
+        for (const std::string& op : std::get<std::vector<std::string>>(*own)) fused.push_back(op);
+    }
+    Node node = last.node;
+    node.op = Op::fused_conv;
+    node.name = message(first.name, " to ", last.node.name);
+    node.inputs = {first.inputs[0], kNoValue, kNoValue, last.node.input(3)};
+    node.attributes.set("fused", fused);
+    last = {std::move(node), std::move(made)};
+    return true;
+  }
+
+  static constexpr std::size_t kNoDraft = static_cast<std::size_t>(-1);
+  static constexpr std::size_t kMostChained = 3;
 
   Exactness exactness_;
   std::vector<Facts> facts_;
@@ -273,6 +337,7 @@ Plan::Plan(const Graph& graph, std::span<const Tensor> inputs, Exactness exactne
     if (draft.native) {
       step.output = draft.native->output;
       step.step = std::move(draft.native->step);
+      if (step.step) step.step->prepare();
     }
     std::vector<ValueId> ends;
     for (const ValueId id : draft.node.inputs) {

@@ -199,6 +199,68 @@ TEST(Session, DoesNotOverwriteWhatAConvolutionStillReads) {
   expect_as_interpreted(g, random_inputs(g));
 }
 
+// y = x + project(filter(expand(x))), and maybe what lies between is put out too.
+Graph inverted_residual(const Shape& input, int64_t wide, bool shows_filtered = false) {
+  Builder b;
+  const ValueId x = b.input(input);
+  const auto relu6 = [&](ValueId value) {
+    return b.node(Op::clip, {value, b.constant(full({}, 0.0)), b.constant(full({}, 6.0))});
+  };
+  // Sums of 96 products up to 6 err by some 5e-6; a norm of a tenth of that leaves them far below
+  // what is expected of them.
+  const auto norm = [&](ValueId value, int64_t count) {
+    return b.node(Op::batch_normalization,
+                  {value, b.constant(full({count}, 0.1)), b.random_constant({count}),
+                   b.random_constant({count}), b.constant(full({count}, 1.0))},
+                  {{"epsilon", 1e-5}, {"momentum", 0.9}, {"training_mode", int64_t{0}}});
+  };
+  const int64_t channels = input[1];
+  const ValueId widened = relu6(norm(b.conv(x, {wide, channels, 1, 1}, {}), wide));
+  const ValueId filtered =
+      relu6(norm(b.conv(widened, {wide, 1, 3, 3}, {1, 1, 1, 1}, {}, wide), wide));
+  const ValueId y =
+      b.node(Op::add, {x, norm(b.conv(filtered, {channels, wide, 1, 1}, {}), channels)});
+  std::vector<ValueId> outputs = {b.node(Op::neg, {y})};
+  if (shows_filtered) outputs.push_back(filtered);
+  return b.finish(outputs);
+}
+
+TEST(Session, RunsAnInvertedResidualOfLargePicturesAsOneStep) {
+  const Graph g = inverted_residual({1, 16, 60, 56}, 96);
+  const std::vector<Tensor> inputs = random_inputs(g);
+  expect_as_interpreted(g, inputs);
+  const Session session(g);
+  const std::vector<StepDescription> steps = session.steps(inputs);
+  ASSERT_EQ(steps.size(), 2U);
+  EXPECT_EQ(steps[0].algorithm, "chain");
+  EXPECT_THAT(steps[0].name, testing::HasSubstr(" to "));
+  EXPECT_THAT(steps[0].reason, testing::HasSubstr("in its cache"));
+  EXPECT_THAT(steps[0].fused,
+              testing::ElementsAre("BatchNormalization", "Clip", "Conv", "BatchNormalization",
+                                   "Clip", "Conv", "BatchNormalization", "Add"));
+  const double macs = 60.0 * 56 * 96 * (16 + 9 + 16);
+  EXPECT_DOUBLE_EQ(steps[0].gflop, 2e-9 * macs);
+  // What lies between takes no room in the arena.
+  EXPECT_LT(session.arena_bytes(inputs), int64_t{60} * 56 * 96 * 4);
+  const Tensor one = [&] {
+    const test::OnThreads threads(1);
+    return session.run(inputs)[0];
+  }();
+  for (const int count : {2, 3, 4}) {
+    const test::OnThreads threads(count);
+    EXPECT_TRUE(bit_equal(session.run(inputs)[0], one)) << count << " threads";
+  }
+}
+
+TEST(Session, RunsAnInvertedResidualLayerByLayerWhereThatIsAsFastOrItsInsidesAreRead) {
+  for (const Graph& g : {inverted_residual({1, 16, 9, 8}, 96),
+                         inverted_residual({1, 16, 60, 56}, 96, /*shows_filtered=*/true)}) {
+    const std::vector<Tensor> inputs = random_inputs(g);
+    expect_as_interpreted(g, inputs);
+    EXPECT_EQ(Session(g).steps(inputs).size(), 4U);
+  }
+}
+
 // Every operator with a step of its own, against the interpreter.
 TEST(Session, HasStepsForWhatConvolutionalNetsUse) {
   const auto check = [](const char* what, auto&& build) {

@@ -13,6 +13,7 @@ using kernels::ConvGeometry;
 using kernels::Direction;
 
 constexpr double kFlopPerMac = 2;
+constexpr std::size_t kResidual = 3;  // of a FusedConv's inputs
 
 // A program with its weights packed for it.
 class Convolution {
@@ -24,7 +25,9 @@ class Convolution {
         options_{geometry.kernel == kernels::Extents{1, 1, 1} ? Exactness::exact : exactness,
                  kernels::Weights::fixed, kernels::planning(), true},
         program_(kernels::planned_program(geometry, direction, options_)),
-        weight_(std::move(weight)) {
+        weight_(std::move(weight)) {}
+
+  void pack() {
     const int64_t floats = program_->packed_floats();
     if (floats == 0) return;
     Buffer<float> packed(static_cast<std::size_t>(floats));
@@ -61,8 +64,8 @@ class ConvStep final : public Step {
   ConvStep(Convolution convolution, Tensor bias, float low, float high)
       : convolution_(std::move(convolution)), bias_(std::move(bias)), low_(low), high_(high) {}
 
+  void prepare() override { convolution_.pack(); }
   void run(std::span<const float* const> inputs, float* output) const override {
-    constexpr std::size_t kResidual = 3;
     convolution_.run(inputs[0],
                      {.bias = bias_.defined() ? bias_.data<float>() : nullptr,
                       .residual = inputs.size() > kResidual ? inputs[kResidual] : nullptr,
@@ -85,6 +88,7 @@ class ConvTransposeStep final : public Step {
   ConvTransposeStep(Convolution convolution, Tensor bias, const kernels::Broadcast& broadcast)
       : convolution_(std::move(convolution)), bias_(std::move(bias)), broadcast_(broadcast) {}
 
+  void prepare() override { convolution_.pack(); }
   void run(std::span<const float* const> inputs, float* output) const override {
     convolution_.run(inputs[0], {}, output);
     if (bias_.defined())
@@ -156,10 +160,12 @@ std::optional<Native> make_conv(const Request& request) {
     low = static_cast<float>(request.call().number("low"));
     high = static_cast<float>(request.call().number("high"));
   }
+  const Tensor bias = request.given(2) ? request.input(2).constant : Tensor();
   return Native{std::make_unique<ConvStep>(
-                    Convolution(geometry, Direction::forward, request.exactness, w.constant),
-                    request.given(2) ? request.input(2).constant : Tensor(), low, high),
-                output, adds ? 3 : -1};
+                    Convolution(geometry, Direction::forward, request.exactness, w.constant), bias,
+                    low, high),
+                output, adds ? static_cast<int>(kResidual) : -1,
+                ConvLayer{geometry, w.constant, bias, low, high, adds}};
 }
 
 std::optional<Native> make_conv_transpose(const Request& request) {

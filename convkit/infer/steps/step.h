@@ -10,6 +10,7 @@
 #include "convkit/graph/graph.h"
 #include "convkit/infer/operation.h"
 #include "convkit/infer/shared_weights.h"
+#include "convkit/kernels/conv_geometry.h"
 #include "convkit/kernels/elementwise.h"
 
 /// For the sources of infer only: nodes made ready to run on plain float32 memory, for one set of
@@ -41,6 +42,8 @@ class Step {
   Step(const Step&) = delete;
   Step& operator=(const Step&) = delete;
 
+  /// Called once, before the first run: what is costly, and vain for a step that is replaced.
+  virtual void prepare() {}
   /// `inputs` are those of the node, null where none is given; overwrites all of `output`.
   virtual void run(std::span<const float* const> inputs, float* output) const = 0;
   virtual Algorithm algorithm() const { return {"elementwise", "", 0}; }
@@ -61,11 +64,22 @@ struct Request {
   Call call() const { return {node, {}}; }
 };
 
+/// A convolution with constant weights, for steps that compute several.
+struct ConvLayer {
+  kernels::ConvGeometry geometry;
+  Tensor weight;
+  Tensor bias;  ///< undefined: zeros
+  float low;
+  float high;
+  bool adds;  ///< whether it has a residual
+};
+
 /// A node's work.
 struct Native {
   std::unique_ptr<Step> step;  ///< null: the output is input 0's memory under another shape
   Shape output;
-  int overwrites = -1;  ///< the input whose memory may be the output's, or −1
+  int overwrites = -1;                 ///< the input whose memory may be the output's, or −1
+  std::optional<ConvLayer> conv = {};  ///< what the step computes, if that is all
 };
 
 /// Makes a node's step, or nothing where there is none for these facts. Inputs that are given are
@@ -75,6 +89,11 @@ using Maker = std::optional<Native> (*)(const Request& request);
 Maker maker_of(graph::Op op);
 
 std::optional<Native> make_conv(const Request& request);
+/// One step for layers each of which alone reads what the one before writes; its inputs are those
+/// of a FusedConv, 0 and 3. Nothing where one layer after another is as fast
+/// (kernels/conv_chain.h).
+std::optional<Native> make_conv_chain(std::span<const ConvLayer* const> layers,
+                                      const Shape& output);
 std::optional<Native> make_conv_transpose(const Request& request);
 std::optional<Native> make_pool(const Request& request);
 std::optional<Native> make_global_pool(const Request& request);
