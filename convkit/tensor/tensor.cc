@@ -38,13 +38,13 @@ Tensor::Tensor(const Shape& shape, DType dtype) : impl_(std::make_shared<TensorI
 const Shape& Tensor::shape() const { return need(impl_).shape; }
 int64_t Tensor::numel() const { return need(impl_).numel; }
 DType Tensor::dtype() const { return need(impl_).dtype; }
-const void* Tensor::raw_data() const { return need(impl_).storage->data; }
-void* Tensor::raw_mutable_data() { return need(impl_).storage->data; }
+const void* Tensor::raw_data() const { return need(impl_).storage->data(); }
+void* Tensor::raw_mutable_data() { return need(impl_).storage->data(); }
 
 const void* Tensor::raw(DType wanted) const {
   CONVKIT_CHECK(dtype() == wanted, DTypeError, "a tensor of ", dtype(), " was read as ", wanted,
                 "; convert it with to(DType::", wanted, ")");
-  return impl_->storage->data;
+  return impl_->storage->data();
 }
 
 void* Tensor::mutable_raw(DType wanted) { return const_cast<void*>(raw(wanted)); }

@@ -1,8 +1,12 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <mutex>
+#include <utility>
 
 #include "convkit/base/memory.h"
+#include "convkit/tensor/deferred.h"
 #include "convkit/tensor/tensor.h"
 
 /// What stands behind a Tensor; for tensor/ and autograd/ only.
@@ -10,15 +14,40 @@ namespace convkit {
 
 /// The memory that handles, views and saved tensors share.
 struct Storage {
-  explicit Storage(std::size_t bytes) : bytes(bytes), data(allocate(bytes)) {}
-  ~Storage() { deallocate(data, bytes); }
+  explicit Storage(std::size_t bytes) : bytes(bytes), data_(allocate(bytes)) {}
+  /// Memory that is filled at the first access (deferred.h).
+  Storage(std::size_t bytes, int64_t rows, std::shared_ptr<const TensorSource> source)
+      : bytes(bytes), source_(std::make_unique<Source>()) {
+    source_->rows = rows;
+    source_->source = std::move(source);
+  }
+  ~Storage() {
+    if (void* known = data_.load(std::memory_order_relaxed)) deallocate(known, bytes);
+  }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
+  void* data() {
+    void* known = data_.load(std::memory_order_acquire);
+    return known != nullptr ? known : fetch();
+  }
+  /// What will fill it, if that is still to be done and has so many rows.
+  std::shared_ptr<const TensorSource> source(int64_t rows) const;
+
   std::size_t bytes;
-  void* data;
   /// Raised by every in-place change, so that the tape notices when a saved tensor has changed.
   uint32_t version = 0;
+
+ private:
+  struct Source {
+    std::mutex mutex;
+    int64_t rows = 0;
+    std::shared_ptr<const TensorSource> source;
+  };
+  void* fetch();
+
+  std::atomic<void*> data_ = nullptr;
+  std::unique_ptr<Source> source_;
 };
 
 struct TensorImpl {
