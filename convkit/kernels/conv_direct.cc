@@ -45,6 +45,8 @@ struct Sides {
   int64_t weight_tap;
   int64_t weight_k;
   int64_t weight_column;
+  // The weights of a column, where they stand side by side; else 0.
+  int64_t weight_row = 0;
 };
 
 // Columns [first, first + count) of a group's folded outputs, and where their weights are packed.
@@ -75,6 +77,8 @@ class Correlation {
   int64_t tasks() const { return cut_.bricks() * g_.groups * chunks_; }
 
   void pack(int64_t task, const float* w, float* packed) const;
+  bool packs_rows() const { return sides_.weight_row > 0 && axes_[2].fold == 1; }
+  void pack_rows(int64_t task, const ReadWeightRows& read, float* packed) const;
   // Weights either packed, or as they are: then each task packs its own into the second-level
   // cache, which pays where no other task needs them.
   struct Weights {
@@ -276,6 +280,17 @@ void Correlation::pack(int64_t task, const float* w, float* packed) const {
   });
 }
 
+void Correlation::pack_rows(int64_t task, const ReadWeightRows& read, float* packed) const {
+  const auto blocks = static_cast<int64_t>(blocks_.size());
+  const int64_t group = task / blocks;
+  Block block = blocks_[static_cast<std::size_t>(task % blocks)];
+  Buffer<float> rows(static_cast<std::size_t>(block.count * sides_.weight_row));
+  read(group * columns_ + block.first, block.count, rows.data());
+  block.first = 0;
+  float* const to = packed + group * group_packed_ + block.packed;
+  for_each_tap([&](const PackCell& cell) { pack_cell(block, cell, rows.data(), to); });
+}
+
 void Correlation::pack_cell(const Block& block, const PackCell& cell, const float* weights,
                             float* packed) const {
   const int64_t width = block.vectors * kernels_.lanes;
@@ -406,6 +421,18 @@ class DirectCorrelations : public ConvProgram {
     });
   }
 
+  bool pack_rows(const ReadWeightRows& read, float* packed) const override {
+    if (!std::all_of(parts_.begin(), parts_.end(),
+                     [](const Correlation& part) { return part.packs_rows(); }))
+      return false;
+    parallel_for(pack_tasks(), [&](int64_t task) {
+      const std::size_t part = part_of(pack_end_, task);
+      parts_[part].pack_rows(task - (part > 0 ? pack_end_[part - 1] : 0), read,
+                             packed + packed_start_[part]);
+    });
+    return true;
+  }
+
   void run(const float* x, const float* packed, const ConvEpilogue& epilogue,
            float* y) const override {
     run_parts(x, {packed, nullptr}, epilogue, y);
@@ -519,7 +546,8 @@ std::vector<Correlation> forward_parts(const ConvGeometry& g, int64_t fold, bool
                        .out_channels = g.out_channels,
                        .weight_tap = g.group_in(),
                        .weight_k = 1,
-                       .weight_column = taps * g.group_in()};
+                       .weight_column = taps * g.group_in(),
+                       .weight_row = taps * g.group_in()};
   std::vector<Correlation> parts;
   parts.emplace_back(
       g, sides,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 
 #include "convkit/base/export.h"
@@ -40,6 +41,9 @@ struct ConvWork {
   ConvWork& operator+=(const ConvWork& other);
 };
 
+/// Writes the weights of output channels [first, first + count), in their memory order, to `rows`.
+using ReadWeightRows = std::function<void(int64_t first, int64_t count, float* rows)>;
+
 /// One direction of one geometry, computed by one algorithm. Immutable, so that several threads may
 /// run it at once. Operands, in the memory layout of conv_geometry.h:
 ///
@@ -58,6 +62,9 @@ class CONVKIT_API ConvProgram {
   virtual int64_t packed_floats() const { return 0; }
   /// Turns the second operand into packed_floats() floats at `packed`, on several threads.
   virtual void pack(const float* second, float* packed) const;
+  /// As pack, on weights that come a few output channels at a time: calls `read` from several
+  /// threads at once. False, with nothing done, where this program needs all weights side by side.
+  virtual bool pack_rows(const ReadWeightRows& read, float* packed) const;
   /// Overwrites all of `out`, on several threads. `second` is packed if packed_floats() > 0. The
   /// epilogue belongs to forward; the gradients take an empty one.
   virtual void run(const float* first, const float* second, const ConvEpilogue& epilogue,

@@ -81,6 +81,33 @@ TEST(ConvAlgorithms, GiveTheSameBitsOnAnyNumberOfThreads) {
   }
 }
 
+// Programs that take weights a few channels at a time pack what they pack of all at once.
+TEST(ConvAlgorithms, PackTheSameFromRowsAsFromAllWeights) {
+  int packed_by_rows = 0;
+  for (const ConvShape& shape : kConvShapes) {
+    const ConvGeometry g = shrunk(parse_problem(shape.problem), 200'000);
+    const ConvData data(g, 7);
+    const int64_t row_floats = weight_count(g) / g.out_channels;
+    const kernels::ReadWeightRows read = [&](int64_t first, int64_t count, float* rows) {
+      ASSERT_LE(first + count, g.out_channels);
+      std::copy_n(data.w.data() + first * row_floats, count * row_floats, rows);
+    };
+    for (const Direction direction : {Direction::forward, Direction::backward_input})
+      for_each_row(g, direction, [&](const ConvAlgorithm& row, const std::string& target) {
+        const auto program = prepare(row, g, direction);
+        const auto floats = static_cast<std::size_t>(program->packed_floats());
+        std::vector<float> from_rows(floats, 0.0f);
+        if (!program->pack_rows(read, from_rows.data())) return;
+        ++packed_by_rows;
+        std::vector<float> from_all(floats, 0.0f);
+        program->pack(data.w.data(), from_all.data());
+        EXPECT_EQ(std::memcmp(from_rows.data(), from_all.data(), floats * sizeof(float)), 0)
+            << row.name << " on " << target << ", " << name(direction) << " of " << to_string(g);
+      });
+  }
+  EXPECT_GT(packed_by_rows, 0);
+}
+
 TEST(ConvAlgorithms, TakeAnEmptyBatch) {
   ConvGeometry g = parse_problem("mb1ic6ih9oc4oh9kh3ph1");
   g.batch = 0;
