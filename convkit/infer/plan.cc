@@ -339,9 +339,9 @@ Plan::Plan(const Graph& graph, std::span<const Tensor> inputs, Exactness exactne
       step.step = std::move(draft.native->step);
       if (step.step) step.step->prepare();
     }
-    std::vector<ValueId> ends;
-    for (const ValueId id : draft.node.inputs) {
-      step.inputs.push_back(place_of(id));
+    for (std::size_t i = 0; i < draft.node.inputs.size(); ++i) {
+      const ValueId id = draft.node.inputs[i];
+      step.inputs.push_back(step.step && step.step->holds(i) ? Place() : place_of(id));
       if (id == kNoValue || facts[index_of(id)].constant.defined()) continue;
       step.bytes += bytes_of(facts[index_of(id)]);
       if (placement.last(id) == static_cast<int64_t>(n) && placement.is_tensor(id))

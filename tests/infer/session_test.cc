@@ -2,11 +2,15 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <memory>
 #include <thread>
+#include <utility>
 
 #include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/infer/arena.h"
+#include "convkit/tensor/deferred.h"
 #include "tests/infer/nodes.h"
 #include "tests/support/on_threads.h"
 #include "tests/support/throws.h"
@@ -33,6 +37,22 @@ void expect_as_interpreted(const Graph& graph, std::span<const Tensor> inputs) {
     for (std::size_t o = 0; o < actual.size(); ++o)
       test::expect_close(actual[o], expected[o], 1e-4, 1e-4, "output " + std::to_string(o));
   }
+}
+
+// The same numbers, fetched when somebody reads them.
+class CopySource final : public TensorSource {
+ public:
+  explicit CopySource(Tensor tensor) : tensor_(std::move(tensor)) {}
+  void read_rows(int64_t first, int64_t count, void* target) const override {
+    const int64_t row = tensor_.numel() / tensor_.size(0);
+    std::copy_n(tensor_.data<float>() + first * row, count * row, static_cast<float*>(target));
+  }
+
+ private:
+  Tensor tensor_;
+};
+Tensor deferred_copy(const Tensor& tensor) {
+  return deferred(tensor.shape(), DType::float32, std::make_shared<CopySource>(tensor));
 }
 
 // How many steps the interpreter runs.
@@ -100,6 +120,47 @@ TEST(Session, TakesNoMemoryFromTheSystemAfterTheFirstRun) {
   const std::size_t before = system_allocations();
   for (int i = 0; i < 5; ++i) static_cast<void>(session.run(inputs));
   EXPECT_EQ(system_allocations(), before);
+}
+
+TEST(Session, KeepsNothingOfARunButAnArenaForEachThread) {
+  const Graph g = residual_net({1, 3, 64, 64});
+  const Session session(g);
+  const auto run_on = [&](int count) {
+    std::vector<std::thread> threads;
+    for (int t = 0; t < count; ++t)
+      threads.emplace_back([&, t] {
+        const std::vector<Tensor> inputs = random_inputs(g, static_cast<uint64_t>(t));
+        for (int i = 0; i < 20; ++i) static_cast<void>(session.run(inputs));
+      });
+    for (std::thread& thread : threads) thread.join();
+  };
+  run_on(1);
+  const std::size_t with_one = allocated_bytes();
+  run_on(1);
+  EXPECT_EQ(allocated_bytes(), with_one);
+  run_on(4);
+  const auto arena = static_cast<std::size_t>(session.arena_bytes(random_inputs(g)));
+  // Blocks are up to an eighth larger than what they hold.
+  EXPECT_LE(allocated_bytes(), with_one + 3 * arena * 9 / 8);
+}
+
+TEST(Session, HoldsWeightsOnlyAsItsStepsReadThem) {
+  Graph g = residual_net({1, 3, 32, 32});
+  const std::vector<Tensor> inputs = random_inputs(g);
+  for (graph::Value& value : g.values)
+    if (value.is_constant()) {
+      const Tensor numbers = value.constant.clone();
+      value.constant = value.constant.dim() < 4 ? numbers : deferred_copy(numbers);
+    }
+  const Session session(std::move(g));
+  static_cast<void>(session.run(inputs));
+  int64_t convolutions = 0;
+  for (const graph::Value& value : session.graph().values)
+    if (value.is_constant() && value.constant.dim() == 4) {
+      EXPECT_NE(source_of(value.constant), nullptr) << value.name;
+      ++convolutions;
+    }
+  EXPECT_EQ(convolutions, 6);
 }
 
 TEST(Session, MayBeRunFromSeveralThreadsAtOnce) {

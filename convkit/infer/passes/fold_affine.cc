@@ -1,8 +1,14 @@
+#include <algorithm>
 #include <cmath>
+#include <memory>
 #include <optional>
+#include <span>
+#include <utility>
 
+#include "convkit/base/thread_pool.h"
 #include "convkit/infer/passes/passes.h"
 #include "convkit/infer/passes/rewrite.h"
+#include "convkit/tensor/deferred.h"
 
 namespace convkit::infer {
 namespace {
@@ -79,17 +85,35 @@ std::optional<Affine> arithmetic(const Rewriter& rewriter, const Node& node, std
 }
 
 // The weight (out, in / groups, kernel) of a convolution: an output channel's numbers follow each
-// other in memory.
-Tensor scaled_conv(const Tensor& weight, const std::vector<double>& scale) {
-  Tensor result = weight.clone();
-  auto* w = result.mutable_data<float>();
-  const int64_t block = weight.numel() / weight.size(0);
-  for (std::size_t c = 0; c < scale.size(); ++c)
-    for (int64_t i = 0; i < block; ++i) {
-      float& number = w[static_cast<int64_t>(c) * block + i];
-      number = static_cast<float>(number * scale[c]);
+// other in memory. Scaled when it is read, and read again rather than held twice.
+class ScaledRows final : public TensorSource {
+ public:
+  ScaledRows(Tensor weight, std::vector<double> scale)
+      : weight_(std::move(weight)), scale_(std::move(scale)) {}
+
+  void read_rows(int64_t first, int64_t count, void* target) const override {
+    auto* const w = static_cast<float*>(target);
+    const int64_t block = weight_.numel() / weight_.size(0);
+    if (const auto source = source_of(weight_)) {
+      source->read_rows(first, count, target);
+    } else {
+      std::copy_n(weight_.data<float>() + first * block, count * block, w);
     }
-  return result;
+    parallel_for(count, [&](int64_t row) {
+      const double scale = scale_[static_cast<std::size_t>(first + row)];
+      for (float& number : std::span(w + row * block, static_cast<std::size_t>(block)))
+        number = static_cast<float>(number * scale);
+    });
+  }
+
+ private:
+  Tensor weight_;
+  std::vector<double> scale_;
+};
+
+Tensor scaled_conv(const Tensor& weight, std::vector<double> scale) {
+  return deferred(weight.shape(), DType::float32,
+                  std::make_shared<ScaledRows>(weight, std::move(scale)));
 }
 
 // The weight (in, out / groups, kernel) of a transposed one: the channels of a group are innermost.

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "convkit/base/thread_pool.h"
 #include "convkit/infer/steps/step.h"
 #include "convkit/infer/window.h"
 #include "convkit/kernels/conv_planner.h"
+#include "convkit/tensor/deferred.h"
 
 namespace convkit::infer {
 namespace {
@@ -28,13 +30,9 @@ class Convolution {
         weight_(std::move(weight)) {}
 
   void pack() {
-    const int64_t floats = program_->packed_floats();
-    if (floats == 0) return;
-    Buffer<float> packed(static_cast<std::size_t>(floats));
-    // Gaps between what a program packs are part of what is compared, and of what a run may read.
-    std::fill_n(packed.data(), packed.size(), 0.0F);
-    program_->pack(weight_.data<float>(), packed.data());
-    packed_ = share(std::move(packed));
+    if (program_->packed_floats() == 0) return;
+    packed_ = share(packed());
+    weight_ = Tensor();
   }
 
   void run(const float* x, const ConvEpilogue& epilogue, float* y) const {
@@ -51,13 +49,45 @@ class Convolution {
   }
 
  private:
+  Buffer<float> packed() const {
+    const int64_t floats = program_->packed_floats();
+    Buffer<float> packed(static_cast<std::size_t>(floats));
+    // Gaps between what a program packs are part of what is compared, and of what a run may read.
+    constexpr int64_t kFloatsPerTask = int64_t{1} << 18;
+    parallel_ranges(floats, kFloatsPerTask, [&](int64_t begin, int64_t end) {
+      std::fill(packed.data() + begin, packed.data() + end, 0.0F);
+    });
+    const std::shared_ptr<const TensorSource> source = source_of(weight_);
+    if (source == nullptr) {
+      program_->pack(weight_.data<float>(), packed.data());
+      return packed;
+    }
+    // Weights that nobody else has read are not kept beside the packed ones.
+    const auto read = [&](int64_t first, int64_t count, float* rows) {
+      source->read_rows(first, count, rows);
+    };
+    if (program_->pack_rows(read, packed.data())) return packed;
+    // In parts that stay in the second-level cache while they are turned and scaled.
+    constexpr int64_t kFloatsOfPart = int64_t{1} << 16;
+    const int64_t row = weight_.numel() / weight_.size(0);
+    Buffer<float> plain(static_cast<std::size_t>(weight_.numel()));
+    parallel_ranges(weight_.size(0), kFloatsOfPart / row, [&](int64_t begin, int64_t end) {
+      read(begin, end - begin, plain.data() + begin * row);
+    });
+    program_->pack(plain.data(), packed.data());
+    return packed;
+  }
+
   ConvGeometry geometry_;
   Direction direction_;
   kernels::PlanOptions options_;
   std::shared_ptr<const kernels::ConvProgram> program_;
-  Tensor weight_;
-  SharedFloats packed_;
+  Tensor weight_;        ///< where the program reads it as it is
+  SharedFloats packed_;  ///< where it does not
 };
+
+constexpr std::size_t kWeight = 1;
+constexpr std::size_t kBias = 2;
 
 class ConvStep final : public Step {
  public:
@@ -74,6 +104,7 @@ class ConvStep final : public Step {
                      output);
   }
   Algorithm algorithm() const override { return convolution_.algorithm(); }
+  bool holds(std::size_t input) const override { return input == kWeight || input == kBias; }
   int64_t weight_bytes() const override { return convolution_.weight_bytes(); }
 
  private:
@@ -95,6 +126,7 @@ class ConvTransposeStep final : public Step {
       kernels::binary(kernels::BinaryOp::add, broadcast_, output, bias_.data<float>(), output);
   }
   Algorithm algorithm() const override { return convolution_.algorithm(); }
+  bool holds(std::size_t input) const override { return input == kWeight || input == kBias; }
   int64_t weight_bytes() const override { return convolution_.weight_bytes(); }
 
  private:

@@ -44,9 +44,12 @@ class Step {
 
   /// Called once, before the first run: what is costly, and vain for a step that is replaced.
   virtual void prepare() {}
-  /// `inputs` are those of the node, null where none is given; overwrites all of `output`.
+  /// `inputs` are those of the node, null where none is given or the step holds what it needs of
+  /// it; overwrites all of `output`.
   virtual void run(std::span<const float* const> inputs, float* output) const = 0;
   virtual Algorithm algorithm() const { return {"elementwise", "", 0}; }
+  /// True for an input whose numbers the step has taken to itself, in whatever form.
+  virtual bool holds(std::size_t /*input*/) const { return false; }
   /// Numbers the step holds, in bytes.
   virtual int64_t weight_bytes() const { return 0; }
 };
