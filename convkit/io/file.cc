@@ -31,6 +31,11 @@ auto uninterrupted(Call call) {
   return result;
 }
 
+int64_t time_of_change(const struct stat& status) {
+  constexpr int64_t kNanoseconds = 1'000'000'000;
+  return int64_t{status.st_mtim.tv_sec} * kNanoseconds + status.st_mtim.tv_nsec;
+}
+
 std::string with_links_resolved(const std::string& path) {
   struct stat status {};
   if (lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return path;
@@ -51,6 +56,7 @@ InputFile::InputFile(const std::string& path) : path_(path) {
   const int error = fstat(descriptor_, &status) != 0 ? errno : 0;
   if (error == 0 && S_ISREG(status.st_mode)) {
     size_ = status.st_size;
+    changed_ = time_of_change(status);
     return;
   }
   close(descriptor_);  // the destructor does not run
@@ -72,6 +78,15 @@ void InputFile::read_at(int64_t offset, std::span<uint8_t> target) const {
     target = target.subspan(static_cast<std::size_t>(count));
     offset += count;
   }
+}
+
+void InputFile::check_unchanged() const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) throw_system_error("read", path_, errno);
+  CONVKIT_CHECK(status.st_size == size_ && time_of_change(status) == changed_, IoError,
+                "cannot read '", path_,
+                "': it was written to since it was opened; open it again, and replace files by "
+                "renaming others over them");
 }
 
 int64_t default_read_limit() {

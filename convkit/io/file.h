@@ -29,13 +29,18 @@ class CONVKIT_API InputFile {
   const std::string& path() const { return path_; }
   /// Bytes the file had when it was opened.
   int64_t size() const { return size_; }
-  /// Fills `target` from byte `offset` on; throws IoError when the file ends before.
+  /// Fills `target` from byte `offset` on; throws IoError when the file ends before. Several
+  /// threads may read at once.
   void read_at(int64_t offset, std::span<uint8_t> target) const;
+  /// Throws IoError if the file was written to since it was opened, as far as its size and its time
+  /// tell. A file that another has replaced by renaming is still the one that was opened.
+  void check_unchanged() const;
 
  private:
   std::string path_;
   int descriptor_ = -1;
   int64_t size_ = 0;
+  int64_t changed_ = 0;  ///< when it was last written to, in nanoseconds
 };
 
 /// The most bytes read_file takes unless told otherwise: the machine's main memory.

@@ -559,15 +559,14 @@ void name_outputs(graph::Graph& graph, const GraphProto& proto) {
   }
 }
 
-Model import_model(const ModelProto& proto, std::optional<std::string> folder,
-                   const std::string& file) {
+Model import_model(const ModelProto& proto, ExternalFiles files, const std::string& file) {
   CONVKIT_CHECK(proto.has_graph, FormatError, "there is no graph in it; is this an ONNX model?");
   Model model;
   model.ir_version = proto.ir_version;
   model.opset = default_opset(proto);
   model.producer = proto.producer;
   for (const auto& [key, value] : proto.metadata) model.metadata.emplace(key, value);
-  Import shared{.files = ExternalFiles(std::move(folder))};
+  Import shared{.files = std::move(files)};
   for (const FunctionProto& function : proto.functions)
     shared.functions.emplace(std::pair(function.domain, function.name), &function);
   GraphImport(shared, model.graph, proto.opsets).run(proto.graph);
@@ -578,11 +577,10 @@ Model import_model(const ModelProto& proto, std::optional<std::string> folder,
   return model;
 }
 
-Model import_bytes(std::span<const uint8_t> bytes, std::optional<std::string> folder,
-                   const std::string& file) {
+Model import_bytes(std::span<const uint8_t> bytes, ExternalFiles files, const std::string& file) {
   const ModelProto proto = read_model(bytes, file);
   try {
-    return import_model(proto, std::move(folder), file);
+    return import_model(proto, std::move(files), file);
   } catch (const FormatError& error) {
     throw FormatError(message(file, ": ", error.what()));
   } catch (const ShapeError& error) {
@@ -612,14 +610,18 @@ std::span<const uint8_t> view_of(const io::Bytes& bytes) { return {bytes.data(),
 UnsupportedError::UnsupportedError(const std::string& file, std::vector<Unsupported> nodes)
     : Error(unsupported_text(file, nodes)), nodes_(std::move(nodes)) {}
 
-Model load_onnx(const std::string& path) {
-  const io::Bytes bytes = io::read_file(path);
+Model load_onnx(const std::string& path, WeightsIn where) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
-  return import_bytes(view_of(bytes), folder.empty() ? "." : folder, path);
+  ExternalFiles files(folder.empty() ? "." : folder);
+  if (where == WeightsIn::memory)
+    return import_bytes(view_of(io::read_file(path)), std::move(files), path);
+  const ModelFile model = read_model_file(path);
+  files.defer(model);
+  return import_bytes(view_of(model.bytes), std::move(files), path);
 }
 
 Model parse_onnx(std::span<const uint8_t> bytes, const std::string& name) {
-  return import_bytes(bytes, std::nullopt, name);
+  return import_bytes(bytes, ExternalFiles(std::nullopt), name);
 }
 
 Tensor load_tensor_proto(const std::string& path) {

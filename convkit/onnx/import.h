@@ -27,12 +27,22 @@ struct Model {
   std::map<std::string, std::string> metadata;
 };
 
+/// Where large tensors of float32 are after loading.
+enum class WeightsIn : uint8_t {
+  memory,
+  /// They stay in the file, which is kept open, until somebody reads them (tensor/deferred.h). If
+  /// the file is written to meanwhile, that reading throws IoError; replacing it by renaming, as
+  /// convkit and most tools do, does no harm. The file is read, not mapped: one cut short would
+  /// otherwise end the process.
+  file,
+};
+
 /// Reads a model. Initializers are constants, also those that are listed as inputs too; functions
 /// of the file, and conditional nodes with a constant condition, are put in their places.
 ///
 /// Throws IoError when a file cannot be read, FormatError for what breaks the format, and
 /// UnsupportedError for what is sound but convkit cannot do.
-CONVKIT_API Model load_onnx(const std::string& path);
+CONVKIT_API Model load_onnx(const std::string& path, WeightsIn where = WeightsIn::memory);
 /// The same for bytes at hand; `name` stands in messages for the path. External data is refused.
 CONVKIT_API Model parse_onnx(std::span<const uint8_t> bytes, const std::string& name = "onnx");
 

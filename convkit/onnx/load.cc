@@ -5,7 +5,7 @@
 namespace convkit {
 
 infer::Session load(const std::string& path, const infer::SessionOptions& options) {
-  return infer::Session(onnx::load_onnx(path).graph, options);
+  return infer::Session(onnx::load_onnx(path, onnx::WeightsIn::file).graph, options);
 }
 
 infer::Session load(std::span<const uint8_t> bytes, const infer::SessionOptions& options) {

@@ -13,8 +13,13 @@
 namespace convkit {
 
 /// Reads an ONNX file (onnx/import.h) and makes a session of it. Throws what load_onnx throws.
+///
+/// Memory holds the weights once, as the steps read them. They are read from the file when a plan
+/// first needs them, which is in the first run and in the first with other input shapes; until the
+/// session ends the file stays open (onnx::WeightsIn::file says what becomes of changes to it).
 CONVKIT_API infer::Session load(const std::string& path, const infer::SessionOptions& options = {});
-/// The same for the bytes of a file.
+/// The same for the bytes of a file, which need not outlive the call: their weights are copied, and
+/// stay in memory beside those that are packed for the steps.
 CONVKIT_API infer::Session load(std::span<const uint8_t> bytes,
                                 const infer::SessionOptions& options = {});
 

@@ -4,10 +4,14 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <span>
+#include <utility>
 
 #include "convkit/base/checked.h"
 #include "convkit/base/memory.h"
+#include "convkit/base/thread_pool.h"
 #include "convkit/tensor/convert.h"
+#include "convkit/tensor/deferred.h"
 #include "convkit/tensor/layout.h"
 
 namespace convkit::onnx {
@@ -92,6 +96,53 @@ Tensor from_bytes(std::span<const uint8_t> bytes, const Shape& shape, DType dtyp
   return tensor;
 }
 
+// Elements that stand in a file, in row-major order.
+class FileSource final : public TensorSource {
+ public:
+  FileSource(std::shared_ptr<const io::InputFile> file, int64_t offset, Shape shape, DType dtype)
+      : file_(std::move(file)),
+        offset_(offset),
+        shape_(std::move(shape)),
+        item_(item_size(dtype)) {}
+
+  void read_rows(int64_t first, int64_t count, void* target) const override {
+    const int64_t row = shape_.numel() / shape_[0] * static_cast<int64_t>(item_);
+    const auto bytes = static_cast<std::size_t>(count * row);
+    const int64_t from = offset_ + first * row;
+    Integers extents(shape_.begin(), shape_.end());
+    extents[0] = count;
+    const Shape part(extents);
+    if (is_row_major(part)) {
+      read(from, {static_cast<uint8_t*>(target), bytes});
+    } else {
+      Buffer<uint8_t> buffer(bytes);
+      read(from, {buffer.data(), bytes});
+      row_major_to_memory(part, item_, buffer.data(), target);
+    }
+    file_->check_unchanged();
+  }
+
+ private:
+  using Integers = std::vector<int64_t>;
+
+  // In parts, so that several threads make the pages of fresh memory.
+  void read(int64_t from, std::span<uint8_t> target) const {
+    constexpr int64_t kPart = int64_t{1} << 20;
+    const int64_t size = std::ssize(target);
+    parallel_for((size + kPart - 1) / kPart, [&](int64_t part) {
+      const int64_t begin = part * kPart;
+      const int64_t length = std::min(kPart, size - begin);
+      file_->read_at(from + begin, target.subspan(static_cast<std::size_t>(begin),
+                                                  static_cast<std::size_t>(length)));
+    });
+  }
+
+  std::shared_ptr<const io::InputFile> file_;
+  int64_t offset_;
+  Shape shape_;
+  std::size_t item_;
+};
+
 // Elements that stand one by one in wider fields.
 template <class Field>
 Tensor from_fields(const TensorProto& proto, const std::vector<Field>& fields, const Shape& shape,
@@ -150,16 +201,40 @@ std::optional<DType> dtype_of(int32_t data_type) {
   }
 }
 
-const io::InputFile& ExternalFiles::open(const std::string& location) {
+const ExternalFiles::File& ExternalFiles::open(const std::string& location) {
   CONVKIT_CHECK(folder_.has_value(), FormatError, "the elements stand in the file '", location,
                 "' beside the model, but the model itself was given as bytes; load it by its path");
   auto& file = files_[location];
   if (!file) {
     check_location(*folder_, location);
-    file = std::make_unique<io::InputFile>(*folder_ + "/" + location);
+    file = std::make_shared<const io::InputFile>(*folder_ + "/" + location);
     bytes_of_files_ = checked_add(bytes_of_files_, file->size());
   }
-  return *file;
+  return file;
+}
+
+Tensor ExternalFiles::from_file(const File& file, const FilePart& part, const Shape& shape,
+                                DType dtype) const {
+  if (model_ != nullptr && dtype == DType::float32 && part.length >= kFewestDeferredBytes &&
+      shape.dim() >= 1)
+    return deferred(shape, dtype, std::make_shared<FileSource>(file, part.offset, shape, dtype));
+  Buffer<uint8_t> buffer(static_cast<std::size_t>(part.length));
+  file->read_at(part.offset, {buffer.data(), buffer.size()});
+  return from_bytes({buffer.data(), buffer.size()}, shape, dtype);
+}
+
+std::optional<FilePart> ExternalFiles::left_out(std::string_view raw_data) const {
+  if (model_ == nullptr || !raw_data.empty()) return std::nullopt;
+  const auto* const at = reinterpret_cast<const uint8_t*>(raw_data.data());
+  const uint8_t* const begin = model_->bytes.data();
+  if (at < begin || at > begin + model_->bytes.size()) return std::nullopt;
+  const auto found = model_->left_out.find(static_cast<std::size_t>(at - begin));
+  if (found == model_->left_out.end()) return std::nullopt;
+  return found->second;
+}
+
+Tensor ExternalFiles::read_left_out(const FilePart& part, const Shape& shape, DType dtype) const {
+  return from_file(model_->file, part, shape, dtype);
 }
 
 Tensor ExternalFiles::read(const TensorProto& proto, const Shape& shape, DType dtype) {
@@ -177,16 +252,14 @@ Tensor ExternalFiles::read(const TensorProto& proto, const Shape& shape, DType d
                 " bytes, but its external data has ", length);
   const Key key{location, offset, proto.dims, dtype};
   if (const auto found = tensors_.find(key); found != tensors_.end()) return found->second;
-  const io::InputFile& file = open(location);
-  CONVKIT_CHECK(length <= file.size() && offset <= file.size() - length, FormatError, who, ": ",
+  const File& file = open(location);
+  CONVKIT_CHECK(length <= file->size() && offset <= file->size() - length, FormatError, who, ": ",
                 length, " bytes from ", offset, " on pass the end of '", location, "', which has ",
-                file.size());
+                file->size());
   bytes_read_ = checked_add(bytes_read_, length);
   CONVKIT_CHECK(bytes_read_ <= bytes_of_files_, FormatError, who, ": the tensors' places in '",
                 location, "' overlap: together they are longer than the file");
-  Buffer<uint8_t> buffer(static_cast<std::size_t>(length));
-  file.read_at(offset, {buffer.data(), buffer.size()});
-  return tensors_[key] = from_bytes({buffer.data(), buffer.size()}, shape, dtype);
+  return tensors_[key] = from_file(file, {offset, length}, shape, dtype);
 }
 
 Tensor to_tensor(const TensorProto& proto, ExternalFiles& files) {
@@ -197,9 +270,11 @@ Tensor to_tensor(const TensorProto& proto, ExternalFiles& files) {
   const int64_t bytes = bytes_of(proto, shape, *dtype);
   if (proto.is_external) return files.read(proto, shape, *dtype);
   if (proto.has_raw_data) {
-    CONVKIT_CHECK(std::ssize(proto.raw_data) == bytes, FormatError, quoted(proto.name),
-                  " of shape ", proto.dims, " needs ", bytes, " bytes, but has ",
-                  proto.raw_data.size());
+    const std::optional<FilePart> left_out = files.left_out(proto.raw_data);
+    const int64_t length = left_out ? left_out->length : std::ssize(proto.raw_data);
+    CONVKIT_CHECK(length == bytes, FormatError, quoted(proto.name), " of shape ", proto.dims,
+                  " needs ", bytes, " bytes, but has ", length);
+    if (left_out) return files.read_left_out(*left_out, shape, *dtype);
     return from_bytes(
         {reinterpret_cast<const uint8_t*>(proto.raw_data.data()), proto.raw_data.size()}, shape,
         *dtype);
