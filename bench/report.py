@@ -52,6 +52,18 @@ a single layer.
 """
 
 
+INFERENCE_METHOD = """`convkit export` writes the nets as ONNX files, with the random weights they start with. convkit and
+[ONNX Runtime](https://onnxruntime.ai) (`onnxruntime-node` from npm: CPU, all optimisations, as many intra-op threads, one
+inter-op thread) each load the file in a process of their own, and the two processes take turns: seven turns each of 0.3 s
+(three of one run, for runs of more than half a second), each after a pause and an untimed run. The figure is the median of
+all runs; outputs are compared first, and turns that other processes disturbed are repeated. Load time and memory are
+medians of three fresh processes of each side, in turns, with the file in the page cache. *Load* is the time until the first
+answer stands: reading, optimising, packing and the first run. *Memory* is the most that the process has taken (`VmHWM`),
+programs and libraries included, after ten runs (two of more than half a second); in brackets what it had taken before the
+net was loaded, which in ONNX Runtime's case is Node.js with the library.
+"""
+
+
 TEXT_COLUMNS = {"mean (lowest)", "problem", "direction", "why", "algorithm", "net", "input", "on"}
 
 
@@ -159,6 +171,49 @@ def training_table(records):
     return table(head, rows)
 
 
+def inference_tables(records):
+    """Times, then load and memory."""
+    def name(record):
+        return [record["net"], setting(record), "×".join(map(str, record["input"]))]
+
+    times, costs = [], []
+    for record in records:
+        ours, theirs = record["seconds"]["convkit"], record["seconds"]["onnxruntime"]
+        goal = record.get("goal")
+        times.append(name(record) + [in_ms(ours), f"{record['gflop'] / ours:.0f}",
+                                     share(record["gflop"] / ours / record["peak_gflops"]), in_ms(theirs),
+                                     share(record["gflop"] / theirs / record["peak_gflops"]), f"**{theirs / ours:.2f}**",
+                                     f"{goal:.1f}" if goal else ""])
+        costs.append(name(record) + load_and_memory_cells(record))
+    return [table(["net", "on", "input", "convkit", "GFLOP/s", "FMA peak", "ONNX Runtime", "its FMA peak", "ratio", "goal"],
+                  times),
+            table(["net", "on", "input", "load", "ONNX Runtime", "ratio", "memory (bare)", "ONNX Runtime (bare)", "ratio"],
+                  costs)]
+
+
+def load_and_memory_cells(record):
+    def memory(side):
+        return f"{in_mib(record['peak_bytes'][side])} ({in_mib(record['bare_bytes'][side])})"
+
+    load, peak = record["load_seconds"], record["peak_bytes"]
+    return [in_ms(load["convkit"]), in_ms(load["onnxruntime"]), f"**{load['onnxruntime'] / load['convkit']:.2f}**",
+            memory("convkit"), memory("onnxruntime"), f"**{peak['onnxruntime'] / peak['convkit']:.2f}**"]
+
+
+def in_mib(count):
+    return f"{count / 2**20:.0f} MiB"
+
+
+def inference_section(records):
+    times, costs = inference_tables(records)
+    disturbed = sum(results.disturbed(record) for record in records)
+    parts = ["## Whole nets\n", "Inference, ONNX files. Ratios are ONNX Runtime's time, or memory, over convkit's: above 1, "
+             "convkit is ahead.\n", times, costs, INFERENCE_METHOD]
+    if disturbed:
+        parts.append(f"At {disturbed} of them something else was running on the machine.\n")
+    return parts
+
+
 def subnormal_table(records):
     rows = []
     for record in records:
@@ -176,7 +231,8 @@ def about(found, note=""):
     runs = [run for run in found.runs if "layer" in run["parts"]]
     last = runs[-1]
     dates = sorted({run["date"] for run in found.runs})
-    peers = ", ".join(f"{name} {version}" for name, version in last["peers"].items())
+    versions = {name: version for run in found.runs for name, version in run["peers"].items()}
+    peers = ", ".join(f"{name} {version}" for name, version in versions.items())
     commits = ", ".join(dict.fromkeys(run["commit"] for run in runs))
     lines = [f"Measured on {' to '.join(dict.fromkeys((dates[0], dates[-1])))} by `./bench/run`: {last['cpu']}, "
              f"{last['cores']} cores; {last['system']}; compiler {last['compiler']}; {peers}; convkit at commit "
@@ -237,6 +293,8 @@ def document(found, chart_name, note=""):
     parts = ["# Benchmarks\n", about(found, note)]
     for index, (isa, threads) in enumerate(found.settings()):
         parts += setting_sections(found, isa, threads, chart_name if index == 0 else None)
+    if found.of("inference"):
+        parts += inference_section(found.of("inference"))
     if found.of("train"):
         parts += ["## Training steps\n", "Forward, cross-entropy, backward, SGD with momentum. GFLOP count forward and "
                   "both gradients.\n", training_table(found.of("train"))]

@@ -7,10 +7,11 @@ A file holds one JSON object a line, of these kinds:
     algorithms  likewise: the seconds of every algorithm of convkit that computes it
     subnormal   likewise: convkit on normal and on subnormal inputs
     train       one net: the seconds of a training step
+    inference   one net and batch: the seconds of a run and of loading, the bytes of memory
     failed ...  a problem that ended the program or took too long; behind it the kind it would have been
 
-A later line replaces an earlier one of the same kind, problem (or net), direction, threads and
-instruction set.
+A later line replaces an earlier one of the same kind, problem (or net), direction (or batch), threads
+and instruction set.
 """
 
 import json
@@ -28,7 +29,7 @@ COLUMNS = [
 
 def key(record):
     what = record.get("problem") or record.get("net")
-    return record["kind"], what, record.get("direction"), record.get("threads"), record.get("isa")
+    return record["kind"], what, record.get("direction", record.get("batch")), record.get("threads"), record.get("isa")
 
 
 class Results:

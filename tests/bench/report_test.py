@@ -76,13 +76,27 @@ class Page(unittest.TestCase):
     def test_holds_every_part(self):
         train = {"kind": "train", "net": "m5", "input": [16, 1, 16000], "threads": 2, "isa": "avx512", "gflop": 2.0, "peak_gflops": 200.0,
                  "seconds": {"convkit": 0.02, "oneDNN": None, "libtorch": 0.05}}
+        infer = {"kind": "inference", "net": "resnet18", "input": [8, 3, 224, 224], "batch": 8, "threads": 2, "isa": "avx512",
+                 "gflop": 29.0, "peak_gflops": 200.0, "goal": 2.1, "foreign_load": 0.0,
+                 "seconds": {"convkit": 0.1, "onnxruntime": 0.145}, "load_seconds": {"convkit": 0.05, "onnxruntime": 0.2},
+                 "bare_bytes": {"convkit": 4 << 20, "onnxruntime": 55 << 20},
+                 "peak_bytes": {"convkit": 100 << 20, "onnxruntime": 250 << 20}}
         subnormal = {**A, "kind": "subnormal", "seconds": {"convkit": 0.01, "convkit_subnormal": 0.011}}
-        page = report.document(read(RUN, A, B, C, train, subnormal), "chart.svg")
+        page = report.document(read({**RUN, "peers": {"ONNX Runtime": "1.30.0"}}, RUN, A, B, C, train, subnormal, infer),
+                               "chart.svg")
         for text in ["A Processor", "2026-01-02", "oneDNN 2.6.3", "GNU 12", "(chart.svg)", "**1.41** (0.50)",
+                     "ONNX Runtime 1.30.0",
+                     "| resnet18 | avx512, 2 threads | 8×3×224×224 | 100.00 ms | 290 | 145 % | 145.00 ms | 100 % | **1.45** | 2.1 |",
+                     "| resnet18 | avx512, 2 threads | 8×3×224×224 | 50.00 ms | 200.00 ms | **4.00** | 100 MiB (4 MiB) | "
+                     "250 MiB (55 MiB) | **2.50** |",
                      "| m5 | avx512, 2 threads | 16×1×16000 | 20.00 ms | 100 | 50 % | 50.00 ms | **2.50** |", "| forward | 10.00 ms | 1.10 |",
                      "| `mb1ic64ih56oc64oh56kh3ph1` | 3 | **2.00** · 125 · 62 % | **1.60** · 100 · 50 % |"]:
             self.assertIn(text, page)
         self.assertNotIn("part of the list", page)
+
+    def test_keeps_each_batch_of_a_net(self):
+        one = {"kind": "inference", "net": "m5", "batch": 1, "threads": 2, "isa": "avx512"}
+        self.assertEqual(len(read(RUN, one, {**one, "batch": 8}, one).of("inference")), 2)
 
     def test_names_what_is_behind_with_its_share_of_the_limit(self):
         rows = report.behind_rows([A, B, C], [("*1x1*", "forward, training", "because"), ("*", "*", "other")])
