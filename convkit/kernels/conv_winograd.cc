@@ -54,6 +54,7 @@ class WinogradCorrelation : public ConvProgram {
 
   int64_t packed_floats() const override { return columns_ * points() * taps_d_ * in_channels_; }
   void pack(const float* w, float* packed) const override;
+  bool pack_rows(const ReadWeightRows& read, float* packed) const override;
   void run(const float* x, const float* packed, const ConvEpilogue& epilogue,
            float* y) const override {
     if (by_slabs_)
@@ -93,6 +94,9 @@ class WinogradCorrelation : public ConvProgram {
 
   void transform_tile(const float* x, int64_t tile, int64_t depth, float* to) const;
   RowTable rows(const float* store, int64_t tiles, int64_t products_pitch) const;
+  // Packs a vector's worth of input channels for one block of columns; `w` begins with the block's
+  // own weights in forward, and with all of them in backward-input.
+  void pack_inputs(int64_t block, int64_t first, const float* w, float* packed) const;
   void multiply(const RowTable& rows, int64_t ring, int64_t d, int64_t point, const float* packed,
                 const Products& products) const;
   void store_tiles(int64_t block, const TileRange& tiles, int64_t d, const Products& products,
@@ -203,40 +207,55 @@ ConvWork WinogradCorrelation::work() const {
 // take vectors of columns. Backward-input finds columns side by side in w; forward finds input
 // channels, and turns a few of each tap first.
 void WinogradCorrelation::pack(const float* w, float* packed) const {
+  const int64_t groups = ceil_div(in_channels_, int64_t{tiles_.lanes});
+  parallel_for(groups * column_blocks_, [&](int64_t task) {
+    const int64_t block = task / groups;
+    const float* const from = flip_ ? w : w + block * width_ * taps_ * in_channels_;
+    pack_inputs(block, task % groups * tiles_.lanes, from, packed);
+  });
+}
+
+bool WinogradCorrelation::pack_rows(const ReadWeightRows& read, float* packed) const {
+  if (flip_) return false;
+  parallel_for(column_blocks_, [&](int64_t block) {
+    const int64_t columns = std::min(width_, out_channels_ - block * width_);
+    Buffer<float> rows(static_cast<std::size_t>(columns * taps_ * in_channels_));
+    read(block * width_, columns, rows.data());
+    for (int64_t first = 0; first < in_channels_; first += tiles_.lanes)
+      pack_inputs(block, first, rows.data(), packed);
+  });
+  return true;
+}
+
+void WinogradCorrelation::pack_inputs(int64_t block, int64_t first, const float* w,
+                                      float* packed) const {
   const int64_t flat = taps_ / taps_d_;
   const int64_t lanes = tiles_.lanes;
   const int64_t panel = taps_d_ * in_channels_ * width_;
-  const int64_t groups = ceil_div(in_channels_, lanes);
-  parallel_for(groups * column_blocks_, [&](int64_t task) {
-    const int64_t block = task / groups;
-    const int64_t first = task % groups * lanes;
-    const int64_t count = std::min(lanes, in_channels_ - first);
-    const int64_t columns = std::min(width_, out_channels_ - block * width_);
-    Buffer<float> turned(static_cast<std::size_t>(flip_ ? 0 : flat * lanes * width_));
-    if (!flip_) std::fill_n(turned.data(), turned.size(), 0.0f);
-    for (int64_t kd = 0; kd < taps_d_; ++kd) {
-      if (!flip_)
-        for (int64_t tap = 0; tap < flat; ++tap)
-          tiles_.transpose(w + (block * width_ * taps_ + kd * flat + tap) * in_channels_ + first,
-                           taps_ * in_channels_, columns, count,
-                           turned.data() + tap * lanes * width_, width_);
-      for (int64_t k = 0; k < count; ++k)
-        for (int64_t v = 0; v < width_; v += lanes) {
-          float* const to =
-              packed + block * points() * panel + (kd * in_channels_ + first + k) * width_ + v;
-          if (v >= columns)
-            for (int64_t p = 0; p < points(); ++p) std::fill_n(to + p * panel, lanes, 0.0f);
-          else if (flip_)
-            transforms_.weight(
-                w + ((first + k) * taps_ + (taps_d_ - 1 - kd) * flat) * out_channels_ +
-                    block * width_ + v,
-                out_channels_, columns - v, true, to, panel);
-          else
-            transforms_.weight(turned.data() + k * width_ + v, lanes * width_, lanes, false, to,
-                               panel);
-        }
-    }
-  });
+  const int64_t count = std::min(lanes, in_channels_ - first);
+  const int64_t columns = std::min(width_, out_channels_ - block * width_);
+  Buffer<float> turned(static_cast<std::size_t>(flip_ ? 0 : flat * lanes * width_));
+  if (!flip_) std::fill_n(turned.data(), turned.size(), 0.0f);
+  for (int64_t kd = 0; kd < taps_d_; ++kd) {
+    if (!flip_)
+      for (int64_t tap = 0; tap < flat; ++tap)
+        tiles_.transpose(w + (kd * flat + tap) * in_channels_ + first, taps_ * in_channels_,
+                         columns, count, turned.data() + tap * lanes * width_, width_);
+    for (int64_t k = 0; k < count; ++k)
+      for (int64_t v = 0; v < width_; v += lanes) {
+        float* const to =
+            packed + block * points() * panel + (kd * in_channels_ + first + k) * width_ + v;
+        if (v >= columns)
+          for (int64_t p = 0; p < points(); ++p) std::fill_n(to + p * panel, lanes, 0.0f);
+        else if (flip_)
+          transforms_.weight(w + ((first + k) * taps_ + (taps_d_ - 1 - kd) * flat) * out_channels_ +
+                                 block * width_ + v,
+                             out_channels_, columns - v, true, to, panel);
+        else
+          transforms_.weight(turned.data() + k * width_ + v, lanes * width_, lanes, false, to,
+                             panel);
+      }
+  }
 }
 
 // All points of one tile at one depth of the input.
