@@ -114,7 +114,7 @@ TEST_P(Replay, SeedsWithHugeNumbers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Hostile, Replay, testing::ValuesIn(readers()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& chosen) { return std::string(chosen.param.name); });
 
 }  // namespace
 }  // namespace convkit::fuzz

@@ -20,6 +20,10 @@ namespace {
 // times larger. Below one unit in the last place there is nothing to ask for.
 constexpr double kTimesPyTorchsError = 8;
 constexpr double kLastPlace = 0x1p-23;
+// What one activation adds to a gradient that sums over thousands, when a rounding error moves it
+// across a ReLU's zero: sums in another order than PyTorch's may do so, and then do it to all the
+// gradients before that ReLU.
+constexpr double kOneActivation = 1e-3;
 
 double largest(const Tensor& tensor) {
   double result = 0;
@@ -39,8 +43,10 @@ class Comparison {
                        c_.at("name").get<std::string>() + " " + role);
   }
 
-  // One norm, sum, largest element and 16 samples per named tensor, each against its own scale.
-  void summaries(const std::string& prefix, const std::vector<Tensor>& tensors) {
+  // One norm, sum, largest element and 16 samples per named tensor, each against its own scale. The
+  // first `loose` tensors at most may be off by kOneActivation instead.
+  void summaries(const std::string& prefix, const std::vector<Tensor>& tensors,
+                 std::size_t loose = 0) {
     const std::vector<float> norms = values(prefix + "_norm");
     const std::vector<float> sums = values(prefix + "_sum");
     const std::vector<float> tops = values(prefix + "_largest");
@@ -60,13 +66,18 @@ class Comparison {
       const double top_scale = std::max<double>(tops[i], top_floor);
       const std::string what =
           c_.at("name").get<std::string>() + " " + prefix + " " + std::to_string(i);
-      EXPECT_NEAR(std::sqrt(squares), norms[i], allowed(prefix + "_norm") * norm_scale) << what;
-      EXPECT_NEAR(sum, sums[i], allowed(prefix + "_sum") * norm_scale) << what;
-      EXPECT_NEAR(largest(tensors[i]), tops[i], allowed(prefix + "_largest") * top_scale) << what;
+      const auto near = [&](double actual, double expected, const char* kind, double scale) {
+        const double strict = allowed(prefix + kind);
+        EXPECT_NEAR(actual, expected,
+                    (i < loose ? std::max(strict, kOneActivation) : strict) * scale)
+            << what << kind;
+      };
+      near(std::sqrt(squares), norms[i], "_norm", norm_scale);
+      near(sum, sums[i], "_sum",
+           norm_scale * (i < loose ? std::sqrt(static_cast<double>(v.size())) : 1));
+      near(largest(tensors[i]), tops[i], "_largest", top_scale);
       for (std::size_t j = 0; j < 16; ++j)
-        EXPECT_NEAR(v[j * v.size() / 16], samples[i * 16 + j],
-                    allowed(prefix + "_samples") * top_scale)
-            << what << " sample " << j;
+        near(v[j * v.size() / 16], samples[i * 16 + j], "_samples", top_scale);
     }
   }
 
@@ -131,7 +142,7 @@ void expect_like_pytorch(const std::string& name, Net net, Exactness exactness) 
     for (const auto& [key, parameter] : nn::named_parameters(net))
       gradients.push_back(parameter.grad());
     if (exactness == Exactness::exact)
-      compare.summaries("grad", gradients);
+      compare.summaries("grad", gradients, gradients.size() / 6);
     else
       compare.norms("grad", gradients);
   }
