@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "convkit/base/checked.h"
 #include "convkit/base/memory.h"
+#include "convkit/base/task_memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_brick.h"
 #include "convkit/kernels/conv_lattice.h"
@@ -108,7 +110,7 @@ class Correlation {
   }
   void plan_blocks(int most_vectors);
   void plan_input();
-  bool all_outputs_finite(const std::vector<int64_t>& rows, const TileJob& job) const;
+  bool all_outputs_finite(std::span<const int64_t> rows, const TileJob& job) const;
   void plan_chunks();
   int64_t offset_count() const {
     int64_t count = 1;
@@ -321,7 +323,7 @@ void Correlation::pack_cell(const Block& block, const PackCell& cell, const floa
 }
 
 // Neighbours along W join to one stretch of memory, if the columns are all channels.
-bool Correlation::all_outputs_finite(const std::vector<int64_t>& rows, const TileJob& job) const {
+bool Correlation::all_outputs_finite(std::span<const int64_t> rows, const TileJob& job) const {
   bool finite = true;
   for (std::size_t i = 0; i < rows.size();) {
     const float* const from = job.c + rows[i];
@@ -342,17 +344,19 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
   if (input_.copies()) scratch = Buffer<float>(static_cast<std::size_t>(input_.scratch_floats()));
   const float* const base =
       offset_count() == 0 ? x : input_.base(x, brick, {group * depth_, depth_}, scratch.data());
-  const std::vector<RowTable> tables =
-      list_rows({axes_, input_, base, zeros_.data(), sides_.out, sides_.out_channels}, brick);
-  std::vector<std::vector<TapRun>> runs;
+  TaskMemory memory;
+  const std::pmr::vector<RowTable> tables = list_rows(
+      {axes_, input_, base, zeros_.data(), sides_.out, sides_.out_channels}, brick, &memory);
+  std::pmr::vector<std::pmr::vector<TapRun>> runs(&memory);
   runs.reserve(tables.size());
-  for (const RowTable& table : tables) runs.push_back(list_taps(axes_, input_, table, joins_taps_));
+  for (const RowTable& table : tables)
+    runs.push_back(list_taps(axes_, input_, table, joins_taps_, &memory));
   float padded_bias[kMaxTileVectors * 64];
   Buffer<float> packed;
   if (weights.packed == nullptr)
     packed = Buffer<float>(
         static_cast<std::size_t>(offset_count() * depth_ * kMaxTileVectors * kernels_.lanes));
-  std::vector<TileSegment> segments;
+  std::pmr::vector<TileSegment> segments(&memory);
   bool all_finite = true;
   for (int64_t b = blocks * chunk / chunks_; b < blocks * (chunk + 1) / chunks_; ++b) {
     const Block& block = blocks_[static_cast<std::size_t>(b)];

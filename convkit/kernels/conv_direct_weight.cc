@@ -4,6 +4,7 @@
 
 #include "convkit/base/checked.h"
 #include "convkit/base/memory.h"
+#include "convkit/base/task_memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_brick.h"
 #include "convkit/kernels/conv_direct.h"
@@ -77,7 +78,8 @@ class WeightGradient : public ConvProgram {
     const int64_t plane = (brick.first[0] + n) * g_.out[0] + brick.first[1] + d;
     return (plane * g_.out[1] + brick.first[2] + h) * g_.out[2] + brick.first[3];
   }
-  std::vector<TileSegment> input_segments(const Brick& brick, int64_t width) const;
+  std::pmr::vector<TileSegment> input_segments(const Brick& brick, int64_t width,
+                                               std::pmr::memory_resource* memory) const;
   void pack_outputs(const float* dy, const Brick& brick, const Block& block, float* panel) const;
   // Positions of a line that a tap sees: floats from the brick's base to their input, the first of
   // them in the tensor, and how many, the same for all lines.
@@ -86,11 +88,12 @@ class WeightGradient : public ConvProgram {
     int64_t position;
     int64_t count;
   };
-  std::vector<Line> seen_lines(const Brick& brick, const Block& block) const;
-  std::vector<TileSegment> slope_segments(const Brick& brick, const std::vector<Line>& lines,
-                                          int64_t width) const;
-  void pack_taps(const float* x, const std::vector<Line>& lines, const Block& block,
-                 float* panel) const;
+  using Lines = std::pmr::vector<Line>;
+  using Segments = std::pmr::vector<TileSegment>;
+  Lines seen_lines(const Brick& brick, const Block& block, std::pmr::memory_resource* memory) const;
+  Segments slope_segments(const Brick& brick, const Lines& lines, int64_t width,
+                          std::pmr::memory_resource* memory) const;
+  void pack_taps(const float* x, const Lines& lines, const Block& block, float* panel) const;
 
   ConvGeometry g_;
   const TileKernels& kernels_;
@@ -240,7 +243,8 @@ void WeightGradient::plan_tasks() {
 }
 
 // Runs of positions that lie at equal steps in the input; the panel has all positions in order.
-std::vector<TileSegment> WeightGradient::input_segments(const Brick& brick, int64_t width) const {
+WeightGradient::Segments WeightGradient::input_segments(const Brick& brick, int64_t width,
+                                                        std::pmr::memory_resource* memory) const {
   const std::array<int64_t, 4>& n = brick.count;
   int64_t run = n[3];
   bool joined = n[3] == g_.out[2];
@@ -250,7 +254,7 @@ std::vector<TileSegment> WeightGradient::input_segments(const Brick& brick, int6
     run *= n[axis];
     joined = axis == 0 || n[axis] == g_.out[axis - 1];
   }
-  std::vector<TileSegment> segments;
+  Segments segments(memory);
   int64_t place = 0;
   for (int64_t b = 0; b < n[0]; ++b)
     for (int64_t d = 0; d < n[1]; ++d)
@@ -264,9 +268,9 @@ std::vector<TileSegment> WeightGradient::input_segments(const Brick& brick, int6
 
 // The same for the slopes, of the lines alone that a tap sees; lines that touch make one run where
 // all runs stay equally long.
-std::vector<TileSegment> WeightGradient::slope_segments(const Brick& brick,
-                                                        const std::vector<Line>& lines,
-                                                        int64_t width) const {
+WeightGradient::Segments WeightGradient::slope_segments(const Brick& brick, const Lines& lines,
+                                                        int64_t width,
+                                                        std::pmr::memory_resource* memory) const {
   const std::size_t count = lines.size();
   const auto touches = [&](std::size_t i) {
     return lines[i].position == lines[i - 1].position + lines[i - 1].count;
@@ -276,7 +280,7 @@ std::vector<TileSegment> WeightGradient::slope_segments(const Brick& brick,
   bool equal = count % run == 0;
   for (std::size_t i = run; i < count && equal; ++i) equal = touches(i) == (i % run != 0);
   if (!equal) run = 1;
-  std::vector<TileSegment> segments;
+  Segments segments(memory);
   const int64_t start = position(brick, 0, 0, 0);
   int64_t place = 0;
   for (std::size_t i = 0; i < count; place += lines[i].count, ++i)
@@ -297,8 +301,8 @@ void WeightGradient::pack_outputs(const float* dy, const Brick& brick, const Blo
 
 // The lines of a brick, as far as a block's tap reads the tensor there; where the input was copied,
 // every position does.
-std::vector<WeightGradient::Line> WeightGradient::seen_lines(const Brick& brick,
-                                                             const Block& block) const {
+WeightGradient::Lines WeightGradient::seen_lines(const Brick& brick, const Block& block,
+                                                 std::pmr::memory_resource* memory) const {
   Extents shift;
   for (int axis = 0; axis < kAxes; ++axis) shift[axis] = block.tap[axis] * g_.dilation[axis];
   const int64_t first = block.channel + shift[0] * input_.offset_stride(0) +
@@ -314,7 +318,7 @@ std::vector<WeightGradient::Line> WeightGradient::seen_lines(const Brick& brick,
   int64_t end = brick.count[3];
   while (begin < end && !seen(2, begin)) ++begin;
   while (begin < end && !seen(2, end - 1)) --end;
-  std::vector<Line> lines;
+  Lines lines(memory);
   for (int64_t b = 0; b < brick.count[0]; ++b)
     for (int64_t d = 0; d < brick.count[1]; ++d)
       for (int64_t h = 0; h < brick.count[2]; ++h)
@@ -327,7 +331,7 @@ std::vector<WeightGradient::Line> WeightGradient::seen_lines(const Brick& brick,
 }
 
 // A panel of the positions that a tap sees, `x` being the brick's base.
-void WeightGradient::pack_taps(const float* x, const std::vector<Line>& lines, const Block& block,
+void WeightGradient::pack_taps(const float* x, const Lines& lines, const Block& block,
                                float* panel) const {
   const int64_t width = block.vectors * kernels_.lanes;
   for (const Line& line : lines) {
@@ -353,7 +357,8 @@ void WeightGradient::run_task(int64_t task, const float* x, const float* dy, flo
   if (input_.copies()) scratch = Buffer<float>(static_cast<std::size_t>(input_.scratch_floats()));
   Buffer<float> panel(static_cast<std::size_t>(size[0] * size[1] * size[2] * size[3] *
                                                kMaxTileVectors * kernels_.lanes));
-  RowTable table;
+  TaskMemory memory;
+  RowTable table(&memory);
   table.input.resize(static_cast<std::size_t>(row_end - row_begin));
   table.output.assign(c_offset_.begin() + row_begin, c_offset_.begin() + row_end);
   const float* first_base = nullptr;  // of the first brick's rows
@@ -377,16 +382,17 @@ void WeightGradient::run_task(int64_t task, const float* x, const float* dy, flo
       const Block& block = blocks_[static_cast<std::size_t>(b)];
       const int64_t width = block.vectors * kernels_.lanes;
       TileJob job;
-      std::vector<TileSegment> segments;
+      TaskMemory lists;
+      Segments segments(&lists);
       int64_t positions = brick.rows();
       if (row_side_ == RowSide::taps) {
-        segments = input_segments(brick, width);
+        segments = input_segments(brick, width, &lists);
         pack_outputs(slopes, brick, block, panel.data());
         job.a_step = input_.row_stride(2);
         job.columns = width;
       } else {
-        const std::vector<Line> lines = seen_lines(brick, block);
-        segments = slope_segments(brick, lines, width);
+        const Lines lines = seen_lines(brick, block, &lists);
+        segments = slope_segments(brick, lines, width, &lists);
         positions = lines.empty() ? 0 : static_cast<int64_t>(lines.size()) * lines.front().count;
         pack_taps(in, lines, block, panel.data());
         job.a_step = g_.out_channels;

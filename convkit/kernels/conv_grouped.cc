@@ -6,6 +6,7 @@
 
 #include "convkit/base/checked.h"
 #include "convkit/base/error.h"
+#include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_grouped_plan.h"
 
@@ -48,7 +49,7 @@ class GroupedCorrelation : public ConvProgram {
 
   void run(const float* x, const float* packed, const ConvEpilogue& epilogue,
            float* y) const override {
-    const std::vector<float> bias = padded_bias(epilogue.bias);
+    const Buffer<float> bias = padded_bias(epilogue.bias);
     WindowJob job;
     job.x = x;
     job.w = packed;
@@ -62,9 +63,10 @@ class GroupedCorrelation : public ConvProgram {
 
  private:
   // [strip][lane], since whole vectors of the bias must not reach beyond it.
-  std::vector<float> padded_bias(const float* bias) const {
+  Buffer<float> padded_bias(const float* bias) const {
     if (bias == nullptr) return {};
-    std::vector<float> padded(static_cast<std::size_t>(strips_.count() * strips_.lanes()), 0.0f);
+    Buffer<float> padded(static_cast<std::size_t>(strips_.count() * strips_.lanes()));
+    std::fill_n(padded.data(), padded.size(), 0.0f);
     for (int64_t s = 0; s < strips_.count(); ++s) {
       const WindowStrip& strip = strips_.data()[s];
       for (int64_t i = 0; i < strip.y_count; ++i)

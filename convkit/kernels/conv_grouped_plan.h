@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "convkit/base/task_memory.h"
 #include "convkit/kernels/conv_geometry.h"
 #include "convkit/kernels/conv_grouped_window.h"
 #include "convkit/kernels/conv_program.h"
@@ -98,7 +99,10 @@ class GroupedPlan {
   template <class Run>
   void walk(int64_t first, int64_t end, WindowJob job, const Run& run) const {
     const float* const x = job.x;
-    std::vector<StepList> lists(static_cast<std::size_t>(list_count_));
+    TaskMemory memory;
+    std::pmr::vector<StepList> lists(&memory);
+    lists.reserve(static_cast<std::size_t>(list_count_));
+    for (int64_t i = 0; i < list_count_; ++i) lists.emplace_back(&memory);
     for (int64_t index = first; index < end;) {
       const int64_t line = index / line_blocks();
       const LinePlace seen = place(line);
@@ -146,9 +150,10 @@ class GroupedPlan {
   // What the first strip's channels c = 0, 1, ... of a block meet on the lines it sees, for lines
   // of one kind; x counts from the first line seen.
   struct StepList {
+    explicit StepList(std::pmr::memory_resource* memory) : steps(memory) {}
     int64_t kind = -1;
     int64_t last_line = 0;  // floats from the first line seen to the last, the one that is new
-    std::vector<WindowStep> steps;
+    std::pmr::vector<WindowStep> steps;
   };
   int64_t line_blocks() const { return static_cast<int64_t>(blocks_.size()); }
   LinePlace place(int64_t line) const;

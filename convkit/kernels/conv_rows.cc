@@ -28,14 +28,21 @@ struct Place {
 
 class Lister {
  public:
-  Lister(const RowContext& context, const Brick& brick) : context_(context), brick_(brick) {}
+  Lister(const RowContext& context, const Brick& brick, std::pmr::memory_resource* memory)
+      : context_(context),
+        brick_(brick),
+        memory_(memory),
+        tables_(memory),
+        leftovers_(memory),
+        places_(memory) {}
 
-  std::vector<RowTable> list() {
-    std::array<std::vector<AxisKind>, kAxes> kinds;
-    for (int axis = 0; axis < kAxes; ++axis) kinds[axis] = kinds_along(axis);
-    for (const AxisKind& d : kinds[0])
-      for (const AxisKind& h : kinds[1])
-        for (const AxisKind& w : kinds[2]) add({d, h, w});
+  std::pmr::vector<RowTable> list() {
+    const auto deep = kinds_along(0);
+    const auto high = kinds_along(1);
+    const auto wide = kinds_along(2);
+    for (const AxisKind& d : deep)
+      for (const AxisKind& h : high)
+        for (const AxisKind& w : wide) add({d, h, w});
     add_leftovers();
     return std::move(tables_);
   }
@@ -60,11 +67,11 @@ class Lister {
     return taps;
   }
 
-  std::vector<AxisKind> kinds_along(int axis) const {
+  std::pmr::vector<AxisKind> kinds_along(int axis) const {
     const AxisLattice& lattice = context_.axes[axis];
     const int64_t first_row = brick_.first[static_cast<std::size_t>(axis) + 1];
     const int64_t count = brick_.count[static_cast<std::size_t>(axis) + 1];
-    std::vector<AxisKind> kinds;
+    std::pmr::vector<AxisKind> kinds(memory_);
     const auto add = [&](const AxisKind& kind) {
       if (!kinds.empty() && kinds.back().taps.first == kind.taps.first &&
           kinds.back().taps.last == kind.taps.last && kinds.back().fold == kind.fold)
@@ -101,7 +108,7 @@ class Lister {
     const bool inside =
         whole(0, kinds[0].taps) && whole(1, kinds[1].taps) && whole(2, kinds[2].taps);
     const bool own = inside || kinds[2].fold < axes[2].fold || rows >= kFewestRowsOfAKind;
-    RowTable& table = own ? tables_.emplace_back() : leftovers_;
+    RowTable& table = own ? tables_.emplace_back(memory_) : leftovers_;
     if (own) {
       table.fold = kinds[2].fold;
       for (int axis = 0; axis < kAxes; ++axis) table.taps[axis] = kinds[axis].taps;
@@ -170,26 +177,29 @@ class Lister {
 
   const RowContext& context_;
   const Brick& brick_;
-  std::vector<RowTable> tables_;
+  std::pmr::memory_resource* const memory_;
+  std::pmr::vector<RowTable> tables_;
   RowTable leftovers_;
-  std::vector<Place> places_;
+  std::pmr::vector<Place> places_;
 };
 
 }  // namespace
 
-std::vector<RowTable> list_rows(const RowContext& context, const Brick& brick) {
-  return Lister(context, brick).list();
+std::pmr::vector<RowTable> list_rows(const RowContext& context, const Brick& brick,
+                                     std::pmr::memory_resource* memory) {
+  return Lister(context, brick, memory).list();
 }
 
-std::vector<TapRun> list_taps(const std::array<AxisLattice, kAxes>& axes, const BrickInput& input,
-                              const RowTable& table, bool joined) {
+std::pmr::vector<TapRun> list_taps(const std::array<AxisLattice, kAxes>& axes,
+                                   const BrickInput& input, const RowTable& table, bool joined,
+                                   std::pmr::memory_resource* memory) {
   const auto count_h = static_cast<int64_t>(axes[1].offsets.size());
   const auto count_w = static_cast<int64_t>(axes[2].offsets.size());
   const auto shift = [&](int axis, int64_t i) {
     return (axes[axis].offsets[static_cast<std::size_t>(i)] - input.low(axis)) *
            input.offset_stride(axis);
   };
-  std::vector<TapRun> runs;
+  std::pmr::vector<TapRun> runs(memory);
   const auto& taps = table.taps;
   const bool join = joined && !table.per_tap;
   const int64_t step = join ? std::max<int64_t>(1, taps[2].last - taps[2].first) : 1;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory_resource>
 #include <vector>
 
 #include "convkit/kernels/conv_brick.h"
@@ -23,14 +24,16 @@ struct TapRange {
 /// slow tiles; they share one table with a pointer per tap and row, to zeros where a tap is
 /// outside.
 struct RowTable {
-  std::vector<const float*> input;  ///< one per row or, if per_tap, [tap][row]
-  std::vector<int64_t> output;      ///< floats from the start of the output
-  int64_t fold = 1;                 ///< outputs along W that each of these rows covers
+  explicit RowTable(std::pmr::memory_resource* memory) : input(memory), output(memory) {}
+
+  std::pmr::vector<const float*> input;  ///< one per row or, if per_tap, [tap][row]
+  std::pmr::vector<int64_t> output;      ///< floats from the start of the output
+  int64_t fold = 1;                      ///< outputs along W that each of these rows covers
   std::array<TapRange, kAxes> taps;
   bool per_tap = false;
 };
 
-/// What list_rows needs to know besides the brick.
+/// What list_rows needs to know besides the brick and where to keep the lists.
 struct RowContext {
   const std::array<AxisLattice, kAxes>& axes;
   const BrickInput& input;
@@ -40,7 +43,8 @@ struct RowContext {
   int64_t out_channels;
 };
 
-std::vector<RowTable> list_rows(const RowContext& context, const Brick& brick);
+std::pmr::vector<RowTable> list_rows(const RowContext& context, const Brick& brick,
+                                     std::pmr::memory_resource* memory);
 
 /// The taps of `table` in the order of packed weights, as runs along W: `count` taps from the tap
 /// number `first` on, whose inputs begin `a` floats beyond the rows' pointers. All runs of a table
@@ -50,8 +54,9 @@ struct TapRun {
   int64_t first;
   int64_t count;
 };
-std::vector<TapRun> list_taps(const std::array<AxisLattice, kAxes>& axes, const BrickInput& input,
-                              const RowTable& table, bool joined);
+std::pmr::vector<TapRun> list_taps(const std::array<AxisLattice, kAxes>& axes,
+                                   const BrickInput& input, const RowTable& table, bool joined,
+                                   std::pmr::memory_resource* memory);
 
 /// The lattices' axes as BrickInput wants them, for an input of `size`.
 std::array<InputAxis, kAxes> input_axes(const std::array<AxisLattice, kAxes>& axes,

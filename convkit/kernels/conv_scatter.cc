@@ -9,6 +9,7 @@
 #include "convkit/base/conv_size.h"
 #include "convkit/base/error.h"
 #include "convkit/base/memory.h"
+#include "convkit/base/task_memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_brick.h"
 #include "convkit/kernels/conv_rows.h"
@@ -112,7 +113,7 @@ class Scatter : public ConvProgram {
   // Input positions whose contributions are computed together.
   struct Chunk {
     RowTable rows;
-    std::vector<ScatterPlace> places;
+    std::pmr::vector<ScatterPlace> places;
   };
 
   int64_t taps() const { return axes_[0].taps * axes_[1].taps * axes_[2].taps; }
@@ -123,7 +124,7 @@ class Scatter : public ConvProgram {
   void run_task(const Brick& brick, const float* x, const float* packed,
                 const ConvEpilogue& epilogue, float* y) const;
   void add_lines(const Sums& sums, int64_t n, int64_t d, int64_t h,
-                 std::vector<ScatterLine>& lines) const;
+                 std::pmr::vector<ScatterLine>& lines) const;
   void add(const Chunk& chunk, const float* packed, float* contributions) const;
   void store(const Sums& sums, const ConvEpilogue& epilogue, float* y) const;
 
@@ -221,10 +222,11 @@ void Scatter::run_task(const Brick& brick, const float* x, const float* packed,
   for (std::size_t a = 0; a < kAxes; ++a)
     inputs[a] = axes_[a].inputs_of(brick.first[a + 1], brick.count[a + 1]);
   // Reserved, for places point into it.
-  std::vector<ScatterLine> lines;
+  TaskMemory lists;
+  std::pmr::vector<ScatterLine> lines(&lists);
   lines.reserve(static_cast<std::size_t>(brick.count[0] * inputs[0].count * inputs[1].count *
                                          axes_[0].taps * axes_[1].taps));
-  Chunk chunk;
+  Chunk chunk = {RowTable(&lists), std::pmr::vector<ScatterPlace>(&lists)};
   const auto flush = [&] {
     if (!chunk.places.empty()) add(chunk, packed, contributions.data());
     chunk.rows.input.clear();
@@ -261,7 +263,7 @@ void Scatter::run_task(const Brick& brick, const float* x, const float* packed,
 
 // The lines of outputs that an input of line (n, d, h) contributes to.
 void Scatter::add_lines(const Sums& sums, int64_t n, int64_t d, int64_t h,
-                        std::vector<ScatterLine>& lines) const {
+                        std::pmr::vector<ScatterLine>& lines) const {
   const Brick& brick = sums.brick;
   int64_t from = 0;
   for (int64_t tap_d = 0; tap_d < axes_[0].taps; ++tap_d) {

@@ -7,6 +7,7 @@
 #include "convkit/base/checked.h"
 #include "convkit/base/error.h"
 #include "convkit/base/memory.h"
+#include "convkit/base/task_memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_rows.h"
 #include "convkit/kernels/conv_tile.h"
@@ -93,7 +94,8 @@ class WinogradCorrelation : public ConvProgram {
   int64_t end_depth(int64_t d) const { return std::min(in_[0], d - pad_[0] + taps_d_); }
 
   void transform_tile(const float* x, int64_t tile, int64_t depth, float* to) const;
-  RowTable rows(const float* store, int64_t tiles, int64_t products_pitch) const;
+  RowTable rows(const float* store, int64_t tiles, int64_t products_pitch,
+                std::pmr::memory_resource* memory) const;
   // Packs a vector's worth of input channels for one block of columns; `w` begins with the block's
   // own weights in forward, and with all of them in backward-input.
   void pack_inputs(int64_t block, int64_t first, const float* w, float* packed) const;
@@ -271,9 +273,11 @@ void WinogradCorrelation::transform_tile(const float* x, int64_t tile, int64_t d
   transforms_.input(pixels, in_channels_, to, point_step(pitch_));
 }
 
-RowTable WinogradCorrelation::rows(const float* store, int64_t tiles,
-                                   int64_t products_pitch) const {
-  RowTable rows;
+RowTable WinogradCorrelation::rows(const float* store, int64_t tiles, int64_t products_pitch,
+                                   std::pmr::memory_resource* memory) const {
+  RowTable rows(memory);
+  rows.input.reserve(static_cast<std::size_t>(tiles));
+  rows.output.reserve(static_cast<std::size_t>(tiles));
   for (int64_t i = 0; i < tiles; ++i) {
     rows.input.push_back(store + i * pitch_);
     rows.output.push_back(i * products_pitch);
@@ -341,7 +345,8 @@ void WinogradCorrelation::run_blocks(const float* x, const float* packed,
     const int64_t tiles = block_tiles(block);
     Buffer<float> store(static_cast<std::size_t>(ring * slice_floats()));
     Buffer<float> products(static_cast<std::size_t>(points() * point_step(chunk_ * width_)));
-    const RowTable table = rows(store.data(), tiles, chunk_ * width_);
+    TaskMemory memory;
+    const RowTable table = rows(store.data(), tiles, chunk_ * width_, &memory);
     int64_t next = first_depth(first);
     for (int64_t d = first; d < end; ++d) {
       for (next = std::max(next, first_depth(d)); next < end_depth(d); ++next)
@@ -378,7 +383,8 @@ void WinogradCorrelation::run_slabs(const float* x, const float* packed,
         transform_tile(x, block * tiles_per_block_ + i, task / parts,
                        store.data() + task / parts * slice_floats() + i * pitch_);
     });
-    const RowTable table = rows(store.data(), tiles, columns_);
+    TaskMemory memory;
+    const RowTable table = rows(store.data(), tiles, columns_, &memory);
     parallel_for(points() * shares, [&](int64_t task) {
       const int64_t share = task % shares;
       const int64_t first = column_blocks_ * share / shares;

@@ -4,6 +4,7 @@
 
 #include "convkit/base/checked.h"
 #include "convkit/base/memory.h"
+#include "convkit/base/task_memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_rows.h"
 #include "convkit/kernels/conv_tile.h"
@@ -112,7 +113,10 @@ void WinogradWeight::multiply(const float* v, const float* s, int64_t tiles, int
   const int vectors = left > kernels_.lanes ? 2 : 1;
   const float* const from = v + point * point_x_ + first;
   const float* const slopes = s + point * point_dy_;
-  RowTable rows;
+  TaskMemory memory;
+  RowTable rows(&memory);
+  rows.input.reserve(static_cast<std::size_t>(g_.out_channels));
+  rows.output.reserve(static_cast<std::size_t>(g_.out_channels));
   for (int64_t co = 0; co < g_.out_channels; ++co) {
     rows.input.push_back(slopes + co);
     rows.output.push_back(co * pitch_m_);
@@ -122,7 +126,7 @@ void WinogradWeight::multiply(const float* v, const float* s, int64_t tiles, int
   job.b = from;
   job.b_step = pitch_x_;
   job.columns = std::min(vectors * kernels_.lanes, pitch_m_ - first);
-  std::vector<TileSegment> segments;
+  std::pmr::vector<TileSegment> segments(&memory);
   for (int64_t kd = 0; kd < g_.kernel[0]; ++kd) {
     job.c = sums + (point * g_.kernel[0] + kd) * g_.out_channels * pitch_m_ + first;
     segments.clear();

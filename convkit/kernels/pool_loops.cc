@@ -6,6 +6,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "convkit/base/task_memory.h"
+
 // Machines older than AVX2 run the portable loops; AVX3_DL adds nothing for these.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
@@ -137,11 +139,11 @@ void max_of_window(D d, const Reader& reader, int64_t channel, const Taps& taps,
 // How far the taps of a window lie from its first one. Neighbours mostly have the same distances.
 class Distances {
  public:
-  explicit Distances(const PoolGeometry& g) {
+  Distances(const PoolGeometry& g, std::pmr::memory_resource* memory) : list_(memory) {
     list_.reserve(static_cast<std::size_t>(std::min<int64_t>(g.most_taps(), 64)));
   }
 
-  const std::vector<int64_t>& of(const Taps& taps) {
+  const std::pmr::vector<int64_t>& of(const Taps& taps) {
     if (taps.count == count_) return list_;
     count_ = taps.count;
     list_.clear();
@@ -154,7 +156,7 @@ class Distances {
 
  private:
   Extents count_ = {-1, -1, -1};
-  std::vector<int64_t> list_;
+  std::pmr::vector<int64_t> list_;
 };
 
 // Comparing with NaN takes as many instructions again. So the values are also added up: where the
@@ -163,11 +165,12 @@ template <class Reader, class T, class Tap>
 void max_forward(const PoolGeometry& g, const PoolPart& part, const Reader& reader, const T* x,
                  T* y, Tap* kept) {
   PoolPosition position(part.begin, out_extents(g));
-  Distances distances(g);
+  TaskMemory memory;
+  Distances distances(g, &memory);
   const int64_t width = part.channel_end - part.channel_begin;
   for (int64_t number = part.begin; number < part.end; ++number, position.advance()) {
     const Taps taps = taps_of(g, position);
-    const std::vector<int64_t>& list = distances.of(taps);
+    const std::pmr::vector<int64_t>& list = distances.of(taps);
     const auto count = static_cast<int64_t>(list.size());
     const int64_t* const far = list.data();
     const T* const from = x + taps.first + part.channel_begin;
