@@ -25,11 +25,13 @@ function(convkit_own_target target)
     CXX_EXTENSIONS OFF)
 endfunction()
 
-# convkit_module(<name> [SMALL] [FOLDER <path below convkit/>] [USES <module>...] [LINKS <library>...])
+# convkit_module(<name> [SMALL | COLD <file>...] [FOLDER <path below convkit/>] [USES <module>...]
+#                [LINKS <library>...])
 # USES are the folders it may include (those below them come along), LINKS the outside libraries.
-# SMALL: the module has no loops over elements that matter, and is compiled for size.
+# SMALL: the module has no loops over elements that matter, and is compiled for size. COLD names the
+# files, without ".cc", of which that is true in a module that has such loops in others.
 function(convkit_module name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "SMALL" "FOLDER" "USES;LINKS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SMALL" "FOLDER" "COLD;USES;LINKS")
   if(NOT arg_FOLDER)
     set(arg_FOLDER ${name})
   endif()
@@ -52,6 +54,13 @@ function(convkit_module name)
     if(arg_SMALL)
       target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-Os>)
     endif()
+    foreach(file IN LISTS arg_COLD)
+      if(NOT EXISTS "${folder}/${file}.cc")
+        message(FATAL_ERROR "convkit_module(${name}): there is no ${file}.cc to compile for size")
+      endif()
+      set_source_files_properties("${folder}/${file}.cc" PROPERTIES
+        COMPILE_OPTIONS $<$<CONFIG:Release>:-Os>)
+    endforeach()
     set(scope PUBLIC)
     set(convkit_object_modules ${convkit_object_modules} ${name} PARENT_SCOPE)
   else()
@@ -79,10 +88,14 @@ function(convkit_link_modules target)
 endfunction()
 
 convkit_module(base LINKS Threads::Threads)
-convkit_module(tensor USES base)
-convkit_module(kernels USES base LINKS hwy::hwy)
+convkit_module(tensor USES base COLD deferred print shape tensor)
+convkit_module(kernels USES base LINKS hwy::hwy
+  COLD batch_norm batch_norm_pool conv conv_algorithm conv_cost conv_fft_plan conv_geometry
+       conv_lattice conv_planner conv_program conv_tuning pool target)
 convkit_module(autograd SMALL USES tensor)
-convkit_module(ops USES autograd kernels)
+convkit_module(ops USES autograd kernels
+  COLD activation adaptive_pool arithmetic axes batch_norm conv cross_entropy linear pad pool
+       pool_windows reduce shape softmax unary)
 convkit_module(nn SMALL USES ops)
 convkit_module(models SMALL USES nn)
 convkit_module(optim SMALL USES autograd kernels)

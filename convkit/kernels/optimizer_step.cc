@@ -1,5 +1,7 @@
 #include "convkit/kernels/optimizer_step.h"
 
+// Targets between the baseline and AVX2 would only make the library larger.
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "convkit/kernels/optimizer_step.cc"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
