@@ -1,6 +1,7 @@
 #include "convkit/base/text.h"
 
 #include <charconv>
+#include <cstdarg>
 
 namespace convkit {
 namespace {
@@ -30,11 +31,49 @@ std::string to_text(std::span<const int64_t> values) {
 std::string integer_to_text(long long value) { return std::to_string(value); }
 std::string integer_to_text(unsigned long long value) { return std::to_string(value); }
 
-std::string concatenate(std::span<const std::string> parts) {
+namespace detail {
+
+std::string joined(const char* letters, ...) {
   std::string text;
-  for (const std::string& part : parts) text += part;
+  std::va_list words;
+  va_start(words, letters);
+  for (; *letters != '\0'; ++letters) {
+    switch (*letters) {
+      case 's':
+        text += va_arg(words, const char*);
+        break;
+      case 'v':
+        text += *va_arg(words, const std::string_view*);
+        break;
+      case 'b':
+        text += to_text(va_arg(words, int) != 0);
+        break;
+      case 'c':
+        text += static_cast<char>(va_arg(words, int));
+        break;
+      case 'i':
+        text += integer_to_text(va_arg(words, long long));
+        break;
+      case 'u':
+        text += integer_to_text(va_arg(words, unsigned long long));
+        break;
+      case 'f':
+        text += to_text(static_cast<float>(va_arg(words, double)));
+        break;
+      case 'd':
+        text += to_text(va_arg(words, double));
+        break;
+      default: {
+        const OtherPart& part = *va_arg(words, const OtherPart*);
+        text += part.text(part.value);
+      }
+    }
+  }
+  va_end(words);
   return text;
 }
+
+}  // namespace detail
 
 std::string with_thousands(int64_t value) {
   std::string text = std::to_string(value);

@@ -39,53 +39,75 @@ std::string to_text(const std::array<int64_t, N>& values) {
   return to_text(std::span<const int64_t>(values));
 }
 
-/// All parts one after the other.
-CONVKIT_API std::string concatenate(std::span<const std::string> parts);
-
 namespace detail {
 
-/// How an argument of message() travels, so that few types do: literals of any length are pointers,
-/// integers of any width the widest ones, small values copies.
+/// A value of any type with a `to_text` found by ADL.
+struct OtherPart {
+  const void* value;
+  std::string (*text)(const void* value);
+};
+
+/// How an argument of message() travels: as one of few types, each with a letter that says which.
+/// Literals of any length are pointers, integers of any width the widest ones.
 template <class T>
 auto part_of(const T& value) {
   if constexpr (std::is_array_v<T>) {
     return static_cast<const char*>(value);
-  } else if constexpr (std::is_same_v<T, std::string>) {
+  } else if constexpr (std::is_convertible_v<const T&, std::string_view> && !std::is_pointer_v<T>) {
     return std::string_view(value);
-  } else if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, char>) {
+  } else if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, char> ||
+                       std::is_same_v<T, const char*>) {
     return value;
   } else if constexpr (std::is_integral_v<T>) {
     return static_cast<std::conditional_t<std::is_signed_v<T>, long long, unsigned long long>>(
         value);
-  } else if constexpr (std::is_trivially_copyable_v<T> && sizeof(T) <= 2 * sizeof(void*)) {
+  } else if constexpr (std::is_floating_point_v<T>) {
     return value;
   } else {
-    return &value;
+    return OtherPart{
+        &value, [](const void* of) { return std::string(to_text(*static_cast<const T*>(of))); }};
   }
 }
-template <class T>
-std::string text_of(const T& value) {
-  return std::string(to_text(value));
+template <class Part>
+constexpr char letter_of() {
+  if (std::is_same_v<Part, const char*>) return 's';
+  if (std::is_same_v<Part, std::string_view>) return 'v';
+  if (std::is_same_v<Part, bool>) return 'b';
+  if (std::is_same_v<Part, char>) return 'c';
+  if (std::is_same_v<Part, long long>) return 'i';
+  if (std::is_same_v<Part, unsigned long long>) return 'u';
+  if (std::is_same_v<Part, float>) return 'f';
+  if (std::is_same_v<Part, double>) return 'd';
+  return 'o';
 }
-template <class T>
-requires(!std::is_same_v<T, char>) std::string text_of(const T* value) {
-  return std::string(to_text(*value));
-}
-inline std::string text_of(const char* value) { return value; }
-
-/// Cold and small: hundreds of checks call it, and none of them in a good run.
 template <class... Parts>
-[[gnu::cold, gnu::noinline]] std::string joined(Parts... parts) {
-  const std::string texts[] = {text_of(parts)...};
-  return concatenate(texts);
+inline constexpr char kLetters[] = {letter_of<Parts>()..., '\0'};
+
+/// What is more than a word goes by its address.
+template <class Part>
+auto word_of(const Part& part) {
+  if constexpr (std::is_class_v<Part>) {
+    return &part;
+  } else {
+    return part;
+  }
+}
+
+/// The text of all parts, whose types `letters` tells. One function for the hundreds of messages,
+/// each of which only lists its arguments: as a template it was a thirtieth of the library.
+[[gnu::cold]] CONVKIT_API std::string joined(const char* letters, ...);
+
+template <class... Parts>
+[[gnu::always_inline]] inline std::string joined_parts(const Parts&... parts) {
+  return joined(kLetters<Parts...>, word_of(parts)...);
 }
 
 }  // namespace detail
 
 /// Concatenates the text of all arguments; any type with a `to_text` found by ADL may take part.
 template <class... Args>
-std::string message(const Args&... args) {
-  return detail::joined(detail::part_of(args)...);
+[[gnu::always_inline]] inline std::string message(const Args&... args) {
+  return detail::joined_parts(detail::part_of(args)...);
 }
 
 /// `12345678` → `12,345,678`, for tables.

@@ -134,6 +134,24 @@ TEST(Text, WritesListsAsPyTorchWritesSizes) {
   EXPECT_EQ(message("a", 1, 'b', 2.5, std::string("c"), std::vector<int64_t>{4}), "a1b2.5c(4,)");
 }
 
+struct Named {
+  int value = 3;
+};
+std::string to_text(const Named& named) { return "named " + std::to_string(named.value); }
+
+TEST(Text, AMessageTakesEveryTypeInAnyOrder) {
+  EXPECT_EQ(message(), "");
+  EXPECT_EQ(message(int8_t{-1}, uint8_t{255}, ' ', short{-2}, 3U, int64_t{INT64_MIN}, UINT64_MAX),
+            "-1255 -23-922337203685477580818446744073709551615");
+  EXPECT_EQ(message(0.1F, ' ', 0.1, ' ', true, false), "0.1 0.1 truefalse");
+  const char* const pointer = "p";
+  char array[] = "array";
+  EXPECT_EQ(message(pointer, std::string_view("view").substr(1), array, std::string(300, 'x')),
+            "piewarray" + std::string(300, 'x'));
+  EXPECT_EQ(message(Named{}, ", ", Named{.value = 4}, std::array<int64_t, 2>{1, 2}),
+            "named 3, named 4(1, 2)");
+}
+
 TEST(Text, GroupsThousands) {
   EXPECT_EQ(with_thousands(0), "0");
   EXPECT_EQ(with_thousands(999), "999");
