@@ -115,14 +115,7 @@ TEST(Vgg16, GivesItsOutputsAsAGraph) {
 TEST(Export, KeepsTheNamesOfTheStateDict) {
   nn::AnyModule net = models::make_model("resnet18", {3, 32, 32}, 5);
   const Model model = through_bytes(graph::capture(net, zeros({1, 3, 32, 32})));
-  std::map<std::string, Tensor> constants;
-  for (const graph::Value& value : model.graph.values)
-    if (value.is_constant()) constants.emplace(value.name, value.constant);
-  for (const auto& [key, tensor] : nn::state_dict(net)) {
-    if (key.ends_with("num_batches_tracked")) continue;  // training's
-    ASSERT_TRUE(constants.contains(key)) << key;
-    EXPECT_TRUE(bit_equal(constants.at(key), tensor)) << key;
-  }
+  expect_state_dict(model.graph, net);
 }
 
 TEST(Export, GivesBackEveryConformanceCase) {

@@ -1,8 +1,6 @@
 // Module → ONNX → session: what leaves convkit comes back and gives the same numbers.
 #include <gtest/gtest.h>
 
-#include <map>
-
 #include "convkit/autograd/record.h"
 #include "convkit/base/exactness.h"
 #include "convkit/graph/capture.h"
@@ -11,6 +9,8 @@
 #include "convkit/onnx/export.h"
 #include "convkit/onnx/import.h"
 #include "convkit/onnx/load.h"
+#include "tests/onnx/same_graph.h"
+#include "tests/support/relative_difference.h"
 #include "tests/support/round_trip.h"
 
 namespace convkit::onnx {
@@ -58,15 +58,7 @@ TEST_P(RoundTrip, GivesTheNumbersOfTheModule) {
     EXPECT_LE(test::relative_difference(fast(x), expected), test::kFastDifference) << batch;
   }
 
-  std::map<std::string, Tensor> constants;
-  const Model model = parse_onnx(view_of(bytes));
-  for (const graph::Value& value : model.graph.values)
-    if (value.is_constant()) constants.emplace(value.name, value.constant);
-  for (const auto& [key, tensor] : nn::state_dict(net)) {
-    if (key.ends_with("num_batches_tracked")) continue;  // training's
-    ASSERT_TRUE(constants.contains(key)) << key;
-    EXPECT_TRUE(bit_equal(constants.at(key), tensor)) << key;
-  }
+  expect_state_dict(parse_onnx(view_of(bytes)).graph, net);
 }
 
 INSTANTIATE_TEST_SUITE_P(Nets, RoundTrip, testing::ValuesIn(test::small_nets()), name_of_case);

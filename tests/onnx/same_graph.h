@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 
 #include "convkit/graph/graph.h"
+#include "convkit/nn/functions.h"
 
 namespace convkit::onnx {
 
@@ -51,6 +53,18 @@ inline std::string difference(const graph::Graph& a, const graph::Graph& b) {
     if (x.branches.size() != y.branches.size()) return x.name + ": branches";
   }
   return text;
+}
+
+/// EXPECTs every tensor of the net's state_dict among the constants, by its key and to the bit.
+inline void expect_state_dict(const graph::Graph& graph, nn::AnyModule& net) {
+  std::map<std::string, Tensor> constants;
+  for (const graph::Value& value : graph.values)
+    if (value.is_constant()) constants.emplace(value.name, value.constant);
+  for (const auto& [key, tensor] : nn::state_dict(net)) {
+    if (key.ends_with("num_batches_tracked")) continue;  // training's
+    ASSERT_TRUE(constants.contains(key)) << key;
+    EXPECT_TRUE(bit_equal(constants.at(key), tensor)) << key;
+  }
 }
 
 }  // namespace convkit::onnx

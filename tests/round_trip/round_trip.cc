@@ -23,6 +23,7 @@
 #include "convkit/onnx/export.h"
 #include "convkit/onnx/import.h"
 #include "convkit/onnx/load.h"
+#include "tests/support/relative_difference.h"
 #include "tests/support/round_trip.h"
 
 namespace convkit {

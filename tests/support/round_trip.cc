@@ -1,8 +1,6 @@
 #include "tests/support/round_trip.h"
 
-#include <algorithm>
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <ostream>
 
@@ -72,21 +70,6 @@ void train_a_little(nn::AnyModule& net, const Shape& sample) {
 Tensor round_trip_input(const Shape& sample, int64_t batch) {
   Generator random(static_cast<uint64_t>(batch));
   return randn(sample.with_inserted(0, batch), random);
-}
-
-double relative_difference(const Tensor& actual, const Tensor& expected) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  if (actual.shape() != expected.shape() || actual.dtype() != expected.dtype()) return kInfinity;
-  const std::vector<float> a = actual.to_vector<float>();
-  const std::vector<float> e = expected.to_vector<float>();
-  double largest = 0;
-  double worst = 0;
-  for (std::size_t i = 0; i < e.size(); ++i) {
-    if (!std::isfinite(a[i]) || !std::isfinite(e[i])) return kInfinity;
-    largest = std::max(largest, std::abs(double{e[i]}));
-    worst = std::max(worst, std::abs(double{a[i]} - double{e[i]}));
-  }
-  return worst == 0 ? 0 : worst / largest;
 }
 
 }  // namespace convkit::test
