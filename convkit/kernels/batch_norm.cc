@@ -62,9 +62,21 @@ void batch_norm_statistics(const BatchNormGeometry& g, const T* x, double* mean,
 template <class T>
 void batch_norm_forward(const BatchNormGeometry& g, const BatchNormAffine<T>& affine, const T* x,
                         T* y) {
-  const WideRows wide = wide_rows(g);
+  const bool apart = g.x_pitch > g.channels;
+  const WideRows wide = apart ? WideRows{1, g.channels, g.rows, 0} : wide_rows(g);
   const auto k = coefficients(wide, g, affine);
   const BatchNormLoops<T> run = batch_norm_loops<T>();
+  if (apart)
+    return parallel_ranges(g.rows, rows_per_task(wide, 1), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const T* const from = x + row * g.x_pitch;
+        T* const to = y + row * g.channels;
+        if (affine.relu)
+          run.normalize_relu({1, g.channels}, k, from, nullptr, to);
+        else
+          run.normalize({1, g.channels}, k, from, to);
+      }
+    });
   for_pieces(wide, g, [&](const Rows& rows, int64_t at) {
     if (affine.relu) return run.normalize_relu(rows, k, x + at, nullptr, y + at);
     run.normalize(rows, k, x + at, y + at);

@@ -15,6 +15,9 @@ namespace convkit::kernels {
 struct BatchNormGeometry {
   int64_t rows;
   int64_t channels;
+  /// Elements from row to row of x, for batch_norm_forward alone (y is dense, and not x); 0:
+  /// channels.
+  int64_t x_pitch = 0;
 };
 
 /// What a channel is normalised with, `channels` values each:

@@ -345,8 +345,9 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
   const float* const base =
       offset_count() == 0 ? x : input_.base(x, brick, {group * depth_, depth_}, scratch.data());
   TaskMemory memory;
-  const std::pmr::vector<RowTable> tables = list_rows(
-      {axes_, input_, base, zeros_.data(), sides_.out, sides_.out_channels}, brick, &memory);
+  const int64_t pitch = epilogue.out_pitch > 0 ? epilogue.out_pitch : sides_.out_channels;
+  const std::pmr::vector<RowTable> tables =
+      list_rows({axes_, input_, base, zeros_.data(), sides_.out, pitch}, brick, &memory);
   std::pmr::vector<std::pmr::vector<TapRun>> runs(&memory);
   runs.reserve(tables.size());
   for (const RowTable& table : tables)
@@ -429,6 +430,7 @@ class DirectCorrelations : public ConvProgram {
     if (!std::all_of(parts_.begin(), parts_.end(),
                      [](const Correlation& part) { return part.packs_rows(); }))
       return false;
+  bool takes_out_pitch() const override { return true; }
     parallel_for(pack_tasks(), [&](int64_t task) {
       const std::size_t part = part_of(pack_end_, task);
       parts_[part].pack_rows(task - (part > 0 ? pack_end_[part - 1] : 0), read,

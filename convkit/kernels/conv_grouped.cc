@@ -38,6 +38,7 @@ class GroupedCorrelation : public ConvProgram {
   }
 
   ConvWork work() const override { return plan_.work(strips_); }
+  bool takes_out_pitch() const override { return true; }
   int64_t packed_floats() const override { return strips_.packed_floats(); }
   void pack(const float* w, float* packed) const override {
     parallel_ranges(strips_.count(), ceil_div(kPackFloats, strips_.strip_floats()),
@@ -57,6 +58,7 @@ class GroupedCorrelation : public ConvProgram {
     job.clamps = epilogue.clamps();
     job.low = epilogue.low;
     job.high = epilogue.high;
+    job.y_pitch = epilogue.out_pitch;
     parallel_for(block_parts_ * strip_parts_,
                  [&](int64_t task) { run_task(task, job, epilogue.residual, y); });
   }
@@ -89,7 +91,7 @@ class GroupedCorrelation : public ConvProgram {
                [&](WindowJob& now, const WindowBlock& block, int64_t place) {
                  now.y = y + place;
                  if (strip_parts_ == 1 && plan_.is_huge())
-                   now.fetch_y = now.y + block.size->outputs * block.y_pitch;
+                   now.fetch_y = now.y + block.size->outputs * now.y_pitch;
                  now.residual = residual != nullptr ? residual + place : nullptr;
                  block.size->forward[read](now);
                });

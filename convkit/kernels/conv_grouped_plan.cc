@@ -311,9 +311,9 @@ void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction, int64_
         const int64_t row = r + j * row_classes;
         const int64_t at = lattice.in_start + row * lattice.in_step;
         WindowBlock block = {.x = at * in_channels_,
-                             .y = (lattice.out_start + row * lattice.out_step) * out_channels_,
+                             .y = lattice.out_start + row * lattice.out_step,
                              .x_pitch = pitch * in_channels_,
-                             .y_pitch = row_classes * lattice.out_step * out_channels_,
+                             .y_pitch = row_classes * lattice.out_step,
                              .w_step = tap_step * w_unit,
                              .first_run = static_cast<int64_t>(runs_.size()),
                              .run_count = 0,

@@ -67,9 +67,9 @@ class GroupedStrips {
 /// The outputs of one line that one call of a kernel computes, and where they lie.
 struct WindowBlock {
   int64_t x;  ///< floats from the start of a line of the input to what the runs' x counts from
-  int64_t y;  ///< floats from the start of a line of the output
+  int64_t y;  ///< positions from the start of a line of the output
   int64_t x_pitch;
-  int64_t y_pitch;
+  int64_t y_pitch;  ///< positions from one output to the next
   int64_t w_step;
   int64_t first_run;
   int64_t run_count;
@@ -95,10 +95,12 @@ class GroupedPlan {
 
   /// Blocks [first, end) in the order of memory, for the strips of `job`: completes the job with
   /// what each reads, then calls run(job, block, floats from the start of the output). All strips
-  /// of a block come before the next block: so memory is walked in its order.
+  /// of a block come before the next block: so memory is walked in its order. The job's y_pitch is
+  /// that from position to position of the output, 0 for its channels.
   template <class Run>
   void walk(int64_t first, int64_t end, WindowJob job, const Run& run) const {
     const float* const x = job.x;
+    const int64_t pitch = job.y_pitch > 0 ? job.y_pitch : out_channels_;
     TaskMemory memory;
     std::pmr::vector<StepList> lists(&memory);
     lists.reserve(static_cast<std::size_t>(list_count_));
@@ -116,13 +118,13 @@ class GroupedPlan {
         job.x = x + seen.x + block.x;
         job.x_pitch = block.x_pitch;
         job.w_step = block.w_step;
-        job.y_pitch = block.y_pitch;
+        job.y_pitch = block.y_pitch * pitch;
         if (is_large_ && job.step_count > 0) {
           job.fetch = job.x + list.last_line + block.size->outputs * block.x_pitch;
           job.fetch_pitch = block.fetch_pitch;
           job.fetch_count = block.fetch_count;
         }
-        run(job, block, line * out_[2] * out_channels_ + block.y);
+        run(job, block, (line * out_[2] + block.y) * pitch);
       }
     }
   }

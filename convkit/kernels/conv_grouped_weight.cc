@@ -56,7 +56,7 @@ class GroupedWeight : public ConvProgram {
     plan_.walk(plan_.blocks() * slice / slices_, plan_.blocks() * (slice + 1) / slices_, job,
                [&](WindowJob& now, const WindowBlock& block, int64_t place) {
                  now.dy = dy + place;
-                 if (plan_.is_large()) now.fetch_dy = now.dy + block.size->outputs * block.y_pitch;
+                 if (plan_.is_large()) now.fetch_dy = now.dy + block.size->outputs * now.y_pitch;
                  block.size->weight[read](now);
                });
   }

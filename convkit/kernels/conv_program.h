@@ -21,6 +21,10 @@ struct ConvEpilogue {
   const float* residual = nullptr;  ///< as the output, may be the output itself; null: zeros
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
+  /// Floats from position to position of the output, and of the residual; 0: out_channels. More
+  /// leaves what lies between the channels of two positions as it is, so that the output can be a
+  /// slice of the channels of a larger tensor. For programs that take_out_pitch() only.
+  int64_t out_pitch = 0;
 
   bool clamps() const {
     return low != -std::numeric_limits<float>::infinity() ||
@@ -73,6 +77,9 @@ class CONVKIT_API ConvProgram {
   virtual ConvWork work() const = 0;
 
   /// Packs into memory of its own, then runs; or as run does, but on the operand as it is.
+  /// Whether run() follows ConvEpilogue::out_pitch, in every direction that writes positions.
+  virtual bool takes_out_pitch() const { return false; }
+
   virtual void pack_and_run(const float* first, const float* second, const ConvEpilogue& epilogue,
                             float* out) const;
 };

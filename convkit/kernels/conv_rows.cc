@@ -119,7 +119,7 @@ class Lister {
     const float** inputs = table.input.data();
     int64_t* outputs = table.output.data() + before;
     const int64_t in_step = input.row_stride(2);
-    const int64_t out_step = axes[2].out_step * context_.out_channels;
+    const int64_t out_step = axes[2].out_step * context_.out_pitch;
     const int64_t count = kinds[2].count;
     for (int64_t n = 0; n < brick_.count[0]; ++n)
       for (int64_t i = kinds[0].first; i < kinds[0].first + kinds[0].count; ++i)
@@ -132,7 +132,7 @@ class Lister {
                                     kinds[2].first * in_step;
           const int64_t plane = (brick_.first[0] + n) * context_.out[0] + out_at(0, d);
           const int64_t line = plane * context_.out[1] + out_at(1, h);
-          const int64_t to = (line * context_.out[2] + out_at(2, w)) * context_.out_channels;
+          const int64_t to = (line * context_.out[2] + out_at(2, w)) * context_.out_pitch;
           for (int64_t k = 0; k < count; ++k) *outputs++ = to + k * out_step;
           if (own)
             for (int64_t k = 0; k < count; ++k) *inputs++ = from + k * in_step;

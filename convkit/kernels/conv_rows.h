@@ -40,7 +40,7 @@ struct RowContext {
   const float* base;   ///< input.base(...) of the brick
   const float* zeros;  ///< as many as a tap reads
   Extents out;         ///< of the tensor that rows write
-  int64_t out_channels;
+  int64_t out_pitch;   ///< floats from position to position of it
 };
 
 std::pmr::vector<RowTable> list_rows(const RowContext& context, const Brick& brick,

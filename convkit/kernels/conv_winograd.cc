@@ -63,6 +63,7 @@ class WinogradCorrelation : public ConvProgram {
     else
       run_blocks(x, packed, epilogue, y);
   }
+  bool takes_out_pitch() const override { return true; }
   ConvWork work() const override;
 
  private:
@@ -319,13 +320,14 @@ void WinogradCorrelation::store_tiles(int64_t block, const TileRange& tiles, int
       .clamps = epilogue.clamps(),
       .low = epilogue.low,
       .high = epilogue.high};
+  const int64_t pitch = epilogue.out_pitch > 0 ? epilogue.out_pitch : out_channels_;
   for (int64_t i = tiles.first; i < tiles.end; ++i) {
     const WinogradTiles::Place at = grid_.place(block * tiles_per_block_ + i);
     const int64_t line = ((at.n * out_[0] + d) * out_[1] + at.h) * out_[2] + at.w;
     const WinogradOutput to = {
-        .offset = line * out_channels_ + first_channel,
-        .row_step = out_[2] * out_channels_,
-        .pixel_step = out_channels_,
+        .offset = line * pitch + first_channel,
+        .row_step = out_[2] * pitch,
+        .pixel_step = pitch,
         .rows = static_cast<int>(std::min<int64_t>(shape.out_h, out_[1] - at.h)),
         .columns = static_cast<int>(std::min<int64_t>(shape.out_w, out_[2] - at.w))};
     transforms_.output(products.data + i * products.pitch, point_step(products.pitch), channels,

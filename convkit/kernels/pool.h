@@ -64,6 +64,10 @@ struct PoolGeometry {
   int64_t batch = 1;
   int64_t channels = 1;
   std::array<PoolAxis, kAxes> axes;  ///< D, H, W
+  /// Floats from position to position of x and of y; 0: channels. More are for slices of the
+  /// channels of larger tensors; forward only, and max pools then keep no taps.
+  int64_t in_pitch = 0;
+  int64_t out_pitch = 0;
 
   int64_t in_positions() const { return batch * axes[0].in * axes[1].in * axes[2].in; }
   int64_t out_positions() const { return batch * axes[0].out() * axes[1].out() * axes[2].out(); }

@@ -33,7 +33,7 @@ struct Taps {
 
 Taps taps_of(const PoolGeometry& g, const PoolPosition& p) {
   Taps taps{};
-  int64_t stride = g.channels;
+  int64_t stride = g.in_pitch > 0 ? g.in_pitch : g.channels;
   int64_t offset = 0;
   for (std::size_t axis = kAxes; axis-- > 0;) {
     const PoolWindow& window = window_of(g, axis, p.at[axis]);
@@ -168,13 +168,14 @@ void max_forward(const PoolGeometry& g, const PoolPart& part, const Reader& read
   TaskMemory memory;
   Distances distances(g, &memory);
   const int64_t width = part.channel_end - part.channel_begin;
+  const int64_t pitch = g.out_pitch > 0 ? g.out_pitch : g.channels;
   for (int64_t number = part.begin; number < part.end; ++number, position.advance()) {
     const Taps taps = taps_of(g, position);
     const std::pmr::vector<int64_t>& list = distances.of(taps);
     const auto count = static_cast<int64_t>(list.size());
     const int64_t* const far = list.data();
     const T* const from = x + taps.first + part.channel_begin;
-    const int64_t at = number * g.channels + part.channel_begin;
+    const int64_t at = number * pitch + part.channel_begin;
     const auto with_care = [&](auto d, int vectors, int64_t c) HWY_ATTR {
       for (int i = 0; i < vectors; ++i, c += static_cast<int64_t>(hn::Lanes(d)))
         max_of_window(d, reader, part.channel_begin + c, taps, from + c, y + at + c,
@@ -237,6 +238,7 @@ template <class T>
 void avg_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y) {
   const Wide<T> wide;
   const auto lanes = static_cast<int64_t>(hn::Lanes(wide));
+  const int64_t pitch = g.out_pitch > 0 ? g.out_pitch : g.channels;
   PoolPosition position(part.begin, out_extents(g));
   for (int64_t number = part.begin; number < part.end; ++number, position.advance()) {
     const Taps taps = taps_of(g, position);
@@ -244,7 +246,7 @@ void avg_forward(const PoolGeometry& g, const PoolPart& part, const T* x, T* y) 
     T divisor = 1;
     for (std::size_t axis = 0; axis < kAxes; ++axis)
       divisor *= static_cast<T>(window_of(g, axis, position.at[axis]).divisor);
-    T* const to = y + number * g.channels;
+    T* const to = y + number * pitch;
     int64_t done = part.channel_begin;
     for (; done + 4 * lanes <= part.channel_end; done += 4 * lanes) {
       auto sum0 = hn::Zero(wide);

@@ -211,6 +211,26 @@ TEST(BatchNormKernel, TakesWeightOneAndBiasZeroWhenTheyAreNull) {
   EXPECT_EQ(y, expected);
 }
 
+TEST(BatchNormKernel, ReadsASliceOfChannels) {
+  for (const int64_t channels : {1, 7, 16, 33, 64, 131})
+    for (const bool relu : {false, true}) {
+      Case<float> dense({257, channels}, 0.5, 2.0, 5);
+      const BatchNormAffine<float> affine{dense.mean.data(), dense.invstd.data(),
+                                          dense.weight.data(), dense.bias.data(), relu};
+      std::vector<float> y(dense.x.size());
+      batch_norm_forward(dense.g, affine, dense.x.data(), y.data());
+      const int64_t pitch = channels + 9;
+      std::vector<float> wide(static_cast<std::size_t>(257 * pitch), NAN);
+      for (int64_t i = 0; i < 257 * channels; ++i)
+        wide[static_cast<std::size_t>(i / channels * pitch + i % channels)] =
+            dense.x[static_cast<std::size_t>(i)];
+      std::vector<float> sliced(y.size());
+      batch_norm_forward({257, channels, pitch}, affine, wide.data(), sliced.data());
+      EXPECT_EQ(std::memcmp(y.data(), sliced.data(), y.size() * sizeof(float)), 0)
+          << channels << " channels";
+    }
+}
+
 TEST(BatchNormKernel, MayWriteOverItsInput) {
   const Case<float> t({500, 19}, 1.0, 1.0, 3);
   std::vector<float> y(t.x.size()), in_place = t.x;

@@ -67,6 +67,70 @@ void expect_no_stray_access(const ConvGeometry& g) {
   }
 }
 
+// A slice of the channels of a larger tensor, which ends where the memory does: the slice has the
+// bits of a dense output, and the channels of its neighbours stay what they were.
+int expect_slices(const ConvGeometry& g) {
+  constexpr int64_t kBefore = 3;
+  constexpr int64_t kBehind = 5;
+  constexpr float kNeighbour = 1234.5f;
+  const ConvData data(g, 23);
+  int programs = 0;
+  for (const Direction direction : {Direction::forward, Direction::backward_input}) {
+    const bool forward = direction == Direction::forward;
+    const int64_t channels = forward ? g.out_channels : g.in_channels;
+    const int64_t positions = data.result_count(direction) / channels;
+    const int64_t pitch = kBefore + channels + kBehind;
+    for (const Flush flush : {Flush::end, Flush::start})
+      for_each_row(g, direction, [&](const ConvAlgorithm& row, const std::string& target) {
+        const auto program = kernels::prepare(row, g, direction);
+        if (!program->takes_out_pitch()) return;
+        ++programs;
+        const std::vector<float> plain = result(row, direction, data);
+        // At the end no neighbours follow the last position, at the start none come before the
+        // first.
+        const bool at_end = flush == Flush::end;
+        const int64_t first = at_end ? kBefore : 0;
+        const int64_t floats = positions * pitch - (at_end ? kBehind : kBefore);
+        GuardedFloats to(std::vector<float>(static_cast<std::size_t>(floats), kNeighbour), flush);
+        program->pack_and_run(forward ? data.x.data() : data.dy.data(), data.w.data(),
+                              {.bias = forward ? data.bias.data() : nullptr, .out_pitch = pitch},
+                              to.data() + first);
+        int64_t wrong = 0;
+        for (int64_t i = 0; i < floats; ++i) {
+          const int64_t channel = (i - first + pitch) % pitch;
+          const bool inside = i >= first && channel < channels;
+          const float want =
+              inside ? plain[static_cast<std::size_t>((i - first) / pitch * channels + channel)]
+                     : kNeighbour;
+          wrong += std::memcmp(&want, to.data() + i, sizeof want) != 0;
+        }
+        EXPECT_EQ(wrong, 0) << row.name << " " << name(direction) << " of " << to_string(g)
+                            << " on " << target;
+      });
+  }
+  return programs;
+}
+
+TEST(ConvAlgorithms, WriteSlicesOfChannelsAndLeaveTheNeighbours) {
+  const OnThreads alone(1);
+  int programs = 0;
+  for (const ConvShape& shape : kConvShapes)
+    programs += expect_slices(shrunk(kernels::parse_problem(shape.problem), 200'000));
+  std::mt19937 random(31);
+  for (int i = 0; i < 100; ++i) programs += expect_slices(random_geometry(random));
+  EXPECT_GT(programs, 1000);
+}
+
+// Cut into tasks too.
+TEST(ConvAlgorithms, WriteSlicesWithTheSameBitsOnAnyNumberOfThreads) {
+  for (const char* problem : {"mb1ic64ih30oc48oh30kh3ph1", "mb2ic96ih14oc40oh14kh1ph0",
+                              "g32mb2ic32ih20oc32oh20kh3ph1", "g4mb1ic32ih20oc32oh20kh3ph1"})
+    for (const int threads : {1, 2, 3}) {
+      const OnThreads together(threads);
+      EXPECT_GT(expect_slices(kernels::parse_problem(problem)), 0) << problem;
+    }
+}
+
 TEST(ConvAlgorithms, TouchNothingOutsideTheirTensorsOnTheSharedShapes) {
   const OnThreads alone(1);
   for (const ConvShape& shape : kConvShapes)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -264,6 +265,45 @@ TEST(PoolKernel, AgreesWithTheReferenceOnEveryInstructionSet) {
       expect_reference<float>(random_problem(random, maximum), maximum, i % 4 == 0, random);
     }
   });
+}
+
+// From a slice of channels into another one, whose neighbours stay what they were.
+TEST(PoolKernel, ReadsAndWritesSlicesOfChannels) {
+  Generator random(14);
+  for (int i = 0; i < 60; ++i) {
+    const bool maximum = i % 2 == 0;
+    PoolGeometry g = random_problem(random, maximum).geometry;
+    const int64_t channels = g.channels;
+    const int64_t in_pitch = channels + 3;
+    const int64_t out_pitch = channels + 5;
+    std::vector<float> x(static_cast<std::size_t>(g.in_positions() * channels));
+    for (float& value : x) value = static_cast<float>(random.normal());
+    std::vector<float> wide_x(static_cast<std::size_t>(g.in_positions() * in_pitch), NAN);
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      const auto at = static_cast<int64_t>(k);
+      wide_x[static_cast<std::size_t>(at / channels * in_pitch + at % channels)] = x[k];
+    }
+    std::vector<float> y(static_cast<std::size_t>(g.out_positions() * channels));
+    std::vector<float> wide_y(static_cast<std::size_t>(g.out_positions() * out_pitch), 77.0f);
+    const auto pool = [&](const std::vector<float>& from, std::vector<float>& to) {
+      if (maximum)
+        max_pool_forward(g, from.data(), to.data(), {});
+      else
+        avg_pool_forward(g, from.data(), to.data());
+    };
+    pool(x, y);
+    g.in_pitch = in_pitch;
+    g.out_pitch = out_pitch;
+    pool(wide_x, wide_y);
+    for (std::size_t k = 0; k < wide_y.size(); ++k) {
+      const auto position = static_cast<int64_t>(k) / out_pitch;
+      const auto channel = static_cast<int64_t>(k) % out_pitch;
+      const float want =
+          channel < channels ? y[static_cast<std::size_t>(position * channels + channel)] : 77.0f;
+      ASSERT_EQ(std::memcmp(&want, &wide_y[k], sizeof want), 0)
+          << "pool " << i << ", channel " << channel << " of " << channels;
+    }
+  }
 }
 
 TEST(PoolKernel, DoesNothingForAnEmptyBatch) {
