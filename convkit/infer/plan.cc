@@ -11,6 +11,7 @@
 #include "convkit/infer/arena.h"
 #include "convkit/infer/facts.h"
 #include "convkit/infer/interpreter.h"
+#include "convkit/infer/slices.h"
 
 namespace convkit::infer {
 namespace {
@@ -27,13 +28,6 @@ bool is_wanted_once(const Node& node) {
                        [](ValueId id) { return id != kNoValue; }) == 1 &&
          node.outputs[0] != kNoValue;
 }
-
-// A node as it is planned.
-struct Draft {
-  Node node;
-  std::optional<Native> native;  ///< none: generic
-  bool is_view() const { return native && native->step == nullptr; }
-};
 
 class Drafts {
  public:
@@ -225,6 +219,7 @@ class Placement {
     find_roots();
     find_ends(graph);
     find_blocks();
+    place_slices();
   }
 
   ValueId root(ValueId id) const { return root_[index_of(id)]; }
@@ -236,6 +231,8 @@ class Placement {
   std::size_t block(ValueId id) const { return block_[index_of(root(id))]; }
   std::vector<Lifetime>& blocks() { return blocks_; }
 
+  /// Floats from the start of its block.
+  int64_t offset(ValueId id) const { return slices_[index_of(id)].offset; }
  private:
   void find_tensors() {
     for (std::size_t n = drafts_.size(); n-- > 0;) {
@@ -255,6 +252,18 @@ class Placement {
   }
   void find_ends(const Graph& graph) {
     for (std::size_t n = 0; n < drafts_.size(); ++n)
+  void place_slices() {
+    std::vector<char> is_free(root_.size(), 0);
+    for (const Draft& draft : drafts_)
+      if (draft.native && !draft.is_view() && !is_tensor(draft.node.outputs[0]))
+        is_free[index_of(draft.node.outputs[0])] = 1;
+    for (const Draft& draft : drafts_)
+      if (draft.is_view()) is_free[index_of(root(draft.node.inputs[0]))] = 0;
+    slices_ = find_slices(drafts_, is_free);
+    for (std::size_t i = 0; i < slices_.size(); ++i)
+      if (slices_[i].is_one()) root_[i] = slices_[i].whole;
+  }
+  bool is_slice(ValueId id) const { return slices_[index_of(id)].is_one(); }
       for (const ValueId id : drafts_[n].node.inputs)
         if (id != kNoValue) last_[index_of(root(id))] = static_cast<int64_t>(n);
     for (const ValueId id : graph.outputs)
@@ -268,21 +277,22 @@ class Placement {
       if (is_tensor(out)) continue;
       const auto step = static_cast<int64_t>(n);
       const int64_t end = std::max(last(out), step);
-      block_[index_of(out)] = reused_block(draft, step);
-      if (block_[index_of(out)] != kNoBlock) {
-        blocks_[block_[index_of(out)]].last = end;
+      std::size_t& block = block_[index_of(root(out))];
+      if (block == kNoBlock) block = reused_block(draft, step);
+      if (block != kNoBlock) {
+        blocks_[block].last = end;
         continue;
       }
-      block_[index_of(out)] = blocks_.size();
+      block = blocks_.size();
       blocks_.push_back(
-          {.floats = facts_[index_of(out)].shape.numel(), .first = step, .last = end});
+          {.floats = facts_[index_of(root(out))].shape.numel(), .first = step, .last = end});
     }
   }
   // That of an input which the step may overwrite, and which nobody reads any more.
   std::size_t reused_block(const Draft& draft, int64_t step) const {
-    if (draft.native->overwrites < 0) return kNoBlock;
+    if (draft.native->overwrites < 0 || is_slice(draft.node.outputs[0])) return kNoBlock;
     const ValueId id = draft.node.inputs[static_cast<std::size_t>(draft.native->overwrites)];
-    if (is_tensor(id) || last(id) != step) return kNoBlock;
+    if (is_tensor(id) || is_slice(id) || last(id) != step) return kNoBlock;
     const auto readers =
         std::count_if(draft.node.inputs.begin(), draft.node.inputs.end(),
                       [&](ValueId other) { return other != kNoValue && root(other) == root(id); });
@@ -294,6 +304,7 @@ class Placement {
   std::vector<ValueId> root_;
   std::vector<char> is_tensor_;
   std::vector<int64_t> last_;
+  std::vector<Slice> slices_;
   std::vector<std::size_t> block_;
   std::vector<Lifetime> blocks_;
 };
@@ -327,7 +338,7 @@ Plan::Plan(const Graph& graph, std::span<const Tensor> inputs, Exactness exactne
     if (id == kNoValue) return {};
     if (placement.is_tensor(id)) return {.kind = Place::Kind::tensor, .index = slot_of(id)};
     return {.kind = Place::Kind::in_arena,
-            .offset = placement.blocks()[placement.block(id)].offset};
+            .offset = placement.blocks()[placement.block(id)].offset + placement.offset(id)};
   };
   for (const ValueId id : graph.inputs) input_slots_.push_back(slot_of(id));
   for (std::size_t n = 0; n < drafts.size(); ++n) {

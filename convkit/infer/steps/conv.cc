@@ -56,6 +56,7 @@ class Convolution {
     constexpr int64_t kFloatsPerTask = int64_t{1} << 18;
     parallel_ranges(floats, kFloatsPerTask, [&](int64_t begin, int64_t end) {
       std::fill(packed.data() + begin, packed.data() + end, 0.0F);
+  bool takes_out_pitch() const { return program_->takes_out_pitch(); }
     });
     const std::shared_ptr<const TensorSource> source = source_of(weight_);
     if (source == nullptr) {
@@ -91,8 +92,12 @@ constexpr std::size_t kBias = 2;
 
 class ConvStep final : public Step {
  public:
-  ConvStep(Convolution convolution, Tensor bias, float low, float high)
-      : convolution_(std::move(convolution)), bias_(std::move(bias)), low_(low), high_(high) {}
+  ConvStep(Convolution convolution, Tensor bias, const ConvLayer& layer)
+      : convolution_(std::move(convolution)),
+        bias_(std::move(bias)),
+        low_(layer.low),
+        high_(layer.high),
+        adds_(layer.adds) {}
 
   void prepare() override { convolution_.pack(); }
   void run(std::span<const float* const> inputs, float* output) const override {
@@ -100,7 +105,8 @@ class ConvStep final : public Step {
                      {.bias = bias_.defined() ? bias_.data<float>() : nullptr,
                       .residual = inputs.size() > kResidual ? inputs[kResidual] : nullptr,
                       .low = low_,
-                      .high = high_},
+                      .high = high_,
+                      .out_pitch = pitch_},
                      output);
   }
   Algorithm algorithm() const override { return convolution_.algorithm(); }
@@ -116,20 +122,32 @@ class ConvStep final : public Step {
 
 class ConvTransposeStep final : public Step {
  public:
-  ConvTransposeStep(Convolution convolution, Tensor bias, const kernels::Broadcast& broadcast)
-      : convolution_(std::move(convolution)), bias_(std::move(bias)), broadcast_(broadcast) {}
+  ConvTransposeStep(Convolution convolution, Tensor bias, const kernels::Broadcast& broadcast,
+                    int64_t positions)
+      : convolution_(std::move(convolution)),
+        bias_(std::move(bias)),
+        broadcast_(broadcast),
+        positions_(positions) {}
 
   void prepare() override { convolution_.pack(); }
   void run(std::span<const float* const> inputs, float* output) const override {
-    convolution_.run(inputs[0], {}, output);
-    if (bias_.defined())
-      kernels::binary(kernels::BinaryOp::add, broadcast_, output, bias_.data<float>(), output);
+  // The residual, which would have to have the same pitch, is an input of its own.
+  bool takes_pitch(int operand) const override {
+    return operand == kOutput && !adds_ && convolution_.takes_out_pitch();
+  }
+  void set_pitch(int, int64_t floats) override { pitch_ = floats; }
+    convolution_.run(inputs[0], {.out_pitch = pitch_}, output);
+    if (!bias_.defined()) return;
+    if (pitch_ > 0) return add_bias(output);
+    kernels::binary(kernels::BinaryOp::add, broadcast_, output, bias_.data<float>(), output);
   }
   Algorithm algorithm() const override { return convolution_.algorithm(); }
   bool holds(std::size_t input) const override { return input == kWeight || input == kBias; }
   int64_t weight_bytes() const override { return convolution_.weight_bytes(); }
 
  private:
+  bool adds_;
+  int64_t pitch_ = 0;
   Convolution convolution_;
   Tensor bias_;
   kernels::Broadcast broadcast_;
@@ -143,14 +161,31 @@ Shape with_spatial(int64_t batch, int64_t channels, const Integers& spatial) {
 
 // The weight and the bias are constants of float32, and the bias fits.
 bool has_constant_weights(const Request& request, int64_t channels) {
+  bool takes_pitch(int operand) const override {
+    return operand == kOutput && convolution_.takes_out_pitch();
+  }
+  void set_pitch(int, int64_t floats) override { pitch_ = floats; }
   if (!request.input(0).is_float() || !request.input(1).is_float() ||
       !request.input(1).constant.defined())
     return false;
   if (!request.given(2)) return true;
   const Facts& bias = request.input(2);
+  void add_bias(float* output) const {
+    constexpr int64_t kFloatsPerTask = 1 << 15;
+    const int64_t channels = bias_.numel();
+    const float* bias = bias_.data<float>();
+    parallel_ranges(positions_, std::max<int64_t>(1, kFloatsPerTask / channels),
+                    [&](int64_t begin, int64_t end) {
+                      for (int64_t i = begin; i < end; ++i)
+                        for (int64_t c = 0; c < channels; ++c) output[i * pitch_ + c] += bias[c];
+                    });
+  }
+
   return bias.is_float() && bias.constant.defined() && bias.shape == Shape({channels});
 }
 
+  int64_t positions_;
+  int64_t pitch_ = 0;
 }  // namespace
 
 std::optional<Native> make_conv(const Request& request) {
@@ -193,11 +228,13 @@ std::optional<Native> make_conv(const Request& request) {
     high = static_cast<float>(request.call().number("high"));
   }
   const Tensor bias = request.given(2) ? request.input(2).constant : Tensor();
-  return Native{std::make_unique<ConvStep>(
-                    Convolution(geometry, Direction::forward, request.exactness, w.constant), bias,
-                    low, high),
-                output, adds ? static_cast<int>(kResidual) : -1,
-                ConvLayer{geometry, w.constant, bias, low, high, adds}};
+  ConvLayer layer{geometry, w.constant, bias, low, high, adds};
+  return Native{
+      .step = std::make_unique<ConvStep>(
+          Convolution(geometry, Direction::forward, request.exactness, w.constant), bias, layer),
+      .output = output,
+      .overwrites = adds ? static_cast<int>(kResidual) : -1,
+      .conv = std::move(layer)};
 }
 
 std::optional<Native> make_conv_transpose(const Request& request) {
@@ -224,7 +261,7 @@ std::optional<Native> make_conv_transpose(const Request& request) {
   if (!broadcast) return std::nullopt;
   return Native{std::make_unique<ConvTransposeStep>(
                     Convolution(geometry, Direction::backward_input, request.exactness, w.constant),
-                    std::move(bias), *broadcast),
+                    std::move(bias), *broadcast, output.numel() / channels),
                 output};
 }
 

@@ -20,16 +20,36 @@ using kernels::UnaryParams;
 
 class UnaryStep final : public Step {
  public:
-  UnaryStep(UnaryOp op, UnaryParams params, int64_t count)
-      : op_(op), params_(params), count_(count) {}
+  UnaryStep(UnaryOp op, UnaryParams params, const Shape& shape)
+      : op_(op),
+        params_(params),
+        count_(shape.numel()),
+        channels_(shape.dim() < 2 ? count_ : shape[1]),
+        x_pitch_(channels_),
+        y_pitch_(channels_) {}
   void run(std::span<const float* const> inputs, float* output) const override {
-    kernels::unary_forward(op_, params_, count_, inputs[0], output);
+    if (x_pitch_ == channels_ && y_pitch_ == channels_)
+      return kernels::unary_forward(op_, params_, count_, inputs[0], output);
+    constexpr int64_t kFloatsPerTask = 1 << 14;
+    parallel_ranges(count_ / channels_, std::max<int64_t>(1, kFloatsPerTask / channels_),
+                    [&](int64_t begin, int64_t end) {
+                      for (int64_t row = begin; row < end; ++row)
+                        kernels::unary_forward(op_, params_, channels_, inputs[0] + row * x_pitch_,
+                                               output + row * y_pitch_);
+                    });
+  }
+  bool takes_pitch(int) const override { return true; }
+  void set_pitch(int operand, int64_t floats) override {
+    (operand == kOutput ? y_pitch_ : x_pitch_) = floats;
   }
 
  private:
   UnaryOp op_;
   UnaryParams params_;
   int64_t count_;
+  int64_t channels_;
+  int64_t x_pitch_;
+  int64_t y_pitch_;
 };
 
 // Functions without a kernel, in double.
@@ -80,7 +100,7 @@ class BinaryStep final : public Step {
 
 Native unary(const Request& request, UnaryOp op, UnaryParams params = {}) {
   const Shape& shape = request.input(0).shape;
-  return {std::make_unique<UnaryStep>(op, params, shape.numel()), shape, 0};
+  return {std::make_unique<UnaryStep>(op, params, shape), shape, 0};
 }
 
 std::optional<Native> map(const Request& request) {

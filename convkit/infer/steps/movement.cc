@@ -20,27 +20,48 @@ Algorithm movement() { return {"copy", "", 0}; }
 // y = for each row, the inputs' blocks one after the other.
 class ConcatStep final : public Step {
  public:
-  ConcatStep(int64_t rows, Integers blocks) : rows_(rows), blocks_(std::move(blocks)) {
-    for (const int64_t block : blocks_) row_ += block;
+  ConcatStep(const Join& join, std::span<const char> in_place)
+      : rows_(join.rows), by_channels_(join.by_channels) {
+    int64_t to = 0;
+    for (std::size_t i = 0; i < join.blocks.size(); ++i) {
+      const int64_t floats = join.blocks[i];
+      if (in_place.empty() || in_place[i] == 0) {
+        blocks_.push_back({i, floats, floats, to});
+        copied_ += floats;
+      }
+      to += floats;
+    }
+    pitch_ = to;
   }
   void run(std::span<const float* const> inputs, float* output) const override {
-    parallel_ranges(rows_, std::max<int64_t>(1, kFloatsPerTask / row_),
+    parallel_ranges(rows_, std::max<int64_t>(1, kFloatsPerTask / std::max<int64_t>(1, copied_)),
                     [&](int64_t begin, int64_t end) {
-                      for (int64_t row = begin; row < end; ++row) {
-                        float* to = output + row * row_;
-                        for (std::size_t i = 0; i < blocks_.size(); ++i) {
-                          std::copy_n(inputs[i] + row * blocks_[i], blocks_[i], to);
-                          to += blocks_[i];
-                        }
-                      }
+                      for (int64_t row = begin; row < end; ++row)
+                        for (const Block& block : blocks_)
+                          std::copy_n(inputs[block.input] + row * block.pitch, block.floats,
+                                      output + row * pitch_ + block.to);
                     });
   }
   Algorithm algorithm() const override { return movement(); }
+  bool takes_pitch(int) const override { return by_channels_; }
+  void set_pitch(int operand, int64_t floats) override {
+    if (operand == kOutput) pitch_ = floats;
+    for (Block& block : blocks_)
+      if (static_cast<int>(block.input) == operand) block.pitch = floats;
+  }
 
  private:
+  struct Block {
+    std::size_t input;
+    int64_t floats;
+    int64_t pitch;
+    int64_t to;
+  };
   int64_t rows_;
-  Integers blocks_;
-  int64_t row_ = 0;
+  bool by_channels_;
+  std::vector<Block> blocks_;  // that are copied
+  int64_t copied_ = 0;         // of each row
+  int64_t pitch_ = 0;
 };
 
 // The same elements in logical order under another shape, whose order in memory differs.
@@ -222,7 +243,12 @@ std::optional<Native> make_concat(const Request& request) {
   const int64_t inner = strides[axis];
   for (const Facts& x : request.inputs) blocks.push_back(x.shape.begin()[axis] * inner);
   const int64_t rows = output.numel() / (total * inner);
-  return Native{std::make_unique<ConcatStep>(rows, std::move(blocks)), output};
+  Join join{rows, std::move(blocks), first.shape.dim() >= 2 && axis == 1};
+  return Native{.step = make_join(join, {}), .output = output, .join = std::move(join)};
+}
+
+std::unique_ptr<Step> make_join(const Join& join, std::span<const char> in_place) {
+  return std::make_unique<ConcatStep>(join, in_place);
 }
 
 std::optional<Native> make_reshape(const Request& request) {

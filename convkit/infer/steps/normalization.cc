@@ -27,6 +27,8 @@ class BatchNormStep final : public Step {
                                         bias_.data<float>()},
         inputs[0], output);
   }
+  bool takes_pitch(int operand) const override { return operand == 0; }
+  void set_pitch(int, int64_t floats) override { geometry_.x_pitch = floats; }
 
  private:
   kernels::BatchNormGeometry geometry_;

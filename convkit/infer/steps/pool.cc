@@ -21,6 +21,10 @@ class PoolStep final : public Step {
     }
   }
   Algorithm algorithm() const override { return {"pool", "", 0}; }
+  bool takes_pitch(int) const override { return true; }
+  void set_pitch(int operand, int64_t floats) override {
+    (operand == kOutput ? geometry_.out_pitch : geometry_.in_pitch) = floats;
+  }
 
  private:
   kernels::PoolGeometry geometry_;

@@ -33,28 +33,32 @@ class ResampleStep final : public Step {
  public:
   ResampleStep(int64_t batch, int64_t channels, std::array<int64_t, kAxes> in,
                std::array<AxisTaps, kAxes> taps)
-      : batch_(batch), channels_(channels), in_(in), taps_(std::move(taps)) {}
+      : batch_(batch), channels_(channels), pitch_(channels), in_(in), taps_(std::move(taps)) {}
 
   void run(std::span<const float* const> inputs, float* output) const override {
     // No structured binding: clang 14 cannot capture one.
     const AxisTaps& depth = taps_[0];
     const AxisTaps& height = taps_[1];
-    const int64_t row = taps_[2].size() * channels_;
+    const int64_t width = taps_[2].size();
     constexpr int64_t kFloatsPerTask = 1 << 13;
     parallel_ranges(batch_ * depth.size() * height.size(),
-                    std::max<int64_t>(1, kFloatsPerTask / row), [&](int64_t begin, int64_t end) {
+                    std::max<int64_t>(1, kFloatsPerTask / (width * channels_)),
+                    [&](int64_t begin, int64_t end) {
                       for (int64_t r = begin; r < end; ++r) {
                         const int64_t slice = r / height.size();
                         const float* picture =
                             inputs[0] + slice / depth.size() * in_[0] * in_[1] * in_[2] * channels_;
-                        std::fill_n(output + r * row, row, 0.0F);
+                        float* y = output + r * width * pitch_;
+                        for (int64_t w = 0; w < width; ++w)
+                          std::fill_n(y + w * pitch_, channels_, 0.0F);
                         add_rows(static_cast<std::size_t>(slice % depth.size()),
-                                 static_cast<std::size_t>(r % height.size()), picture,
-                                 output + r * row);
+                                 static_cast<std::size_t>(r % height.size()), picture, y);
                       }
                     });
   }
   Algorithm algorithm() const override { return {"resample", "", 0}; }
+  bool takes_pitch(int operand) const override { return operand == kOutput; }
+  void set_pitch(int, int64_t floats) override { pitch_ = floats; }
 
  private:
   void add_rows(std::size_t d, std::size_t h, const float* picture, float* y) const {
@@ -67,7 +71,7 @@ class ResampleStep final : public Step {
 
   void add_row(float factor, const float* row, float* y) const {
     const AxisTaps& width = taps_[2];
-    for (std::size_t w = 0; w + 1 < width.first.size(); ++w, y += channels_)
+    for (std::size_t w = 0; w + 1 < width.first.size(); ++w, y += pitch_)
       for (std::size_t k = width.first[w]; k < width.first[w + 1]; ++k) {
         const float weight = factor * width.weight[k];
         const float* x = row + width.index[k] * channels_;
@@ -77,6 +81,7 @@ class ResampleStep final : public Step {
 
   int64_t batch_;
   int64_t channels_;
+  int64_t pitch_;  // floats from position to position of the output
   std::array<int64_t, kAxes> in_;
   std::array<AxisTaps, kAxes> taps_;
 };

@@ -52,6 +52,20 @@ class Step {
   virtual bool holds(std::size_t /*input*/) const { return false; }
   /// Numbers the step holds, in bytes.
   virtual int64_t weight_bytes() const { return 0; }
+
+  /// Whether positions of an operand, an input or kOutput, may lie further apart than its channels
+  /// fill, as those of a slice of channels do; if so, set_pitch tells, before prepare(), how many
+  /// floats. What lies in between belongs to others.
+  static constexpr int kOutput = -1;
+  virtual bool takes_pitch(int /*operand*/) const { return false; }
+  virtual void set_pitch(int /*operand*/, int64_t /*floats*/) {}
+};
+
+/// What a step joins: each of `rows` rows of the output is the inputs' blocks, one after the other.
+struct Join {
+  int64_t rows = 0;
+  Integers blocks = {};      ///< floats
+  bool by_channels = false;  ///< rows are positions, blocks some of their channels
 };
 
 /// What a maker is asked for.
@@ -84,6 +98,7 @@ struct Native {
   int overwrites = -1;                 ///< the input whose memory may be the output's, or −1
   std::optional<ConvLayer> conv = {};  ///< what the step computes, if that is all
 };
+  std::optional<Join> join = {};       ///< what the step joins, if that is all
 
 /// Makes a node's step, or nothing where there is none for these facts. Inputs that are given are
 /// shaped. Nodes have one output.
@@ -109,6 +124,8 @@ std::optional<Native> make_batch_norm(const Request& request);
 std::optional<Native> make_softmax(const Request& request);
 std::optional<Native> make_concat(const Request& request);
 std::optional<Native> make_reshape(const Request& request);
+/// The step of a Concat, some of whose inputs need no copy: they are in their places already.
+std::unique_ptr<Step> make_join(const Join& join, std::span<const char> in_place);
 std::optional<Native> make_transpose(const Request& request);
 std::optional<Native> make_slice(const Request& request);
 std::optional<Native> make_resize(const Request& request);
