@@ -79,8 +79,11 @@ class Correlation {
   int64_t tasks() const { return cut_.bricks() * g_.groups * chunks_; }
 
   void pack(int64_t task, const float* w, float* packed) const;
+  int64_t weight_row() const { return sides_.weight_row; }
   bool packs_rows() const { return sides_.weight_row > 0 && axes_[2].fold == 1; }
   void pack_rows(int64_t task, const ReadWeightRows& read, float* packed) const;
+  // The weights of one output channel, where packs_rows().
+  void unpack_row(int64_t channel, const float* packed, float* row) const;
   // Weights either packed, or as they are: then each task packs its own into the second-level
   // cache, which pays where no other task needs them.
   struct Weights {
@@ -293,6 +296,21 @@ void Correlation::pack_rows(int64_t task, const ReadWeightRows& read, float* pac
   for_each_tap([&](const PackCell& cell) { pack_cell(block, cell, rows.data(), to); });
 }
 
+void Correlation::unpack_row(int64_t channel, const float* packed, float* row) const {
+  const int64_t column = channel % columns_;
+  const auto block = std::find_if(blocks_.begin(), blocks_.end(), [&](const Block& each) {
+    return column < each.first + each.count;
+  });
+  const int64_t width = block->vectors * kernels_.lanes;
+  const float* const from =
+      packed + channel / columns_ * group_packed_ + block->packed + column - block->first;
+  for_each_tap([&](const PackCell& cell) {
+    const int64_t tap = cell.kernel_line * g_.kernel[2] + axes_[2].tap(cell.offset_w, 0);
+    for (int64_t k = 0; k < depth_; ++k)
+      row[tap * sides_.weight_tap + k] = from[(cell.tap * depth_ + k) * width];
+  });
+}
+
 void Correlation::pack_cell(const Block& block, const PackCell& cell, const float* weights,
                             float* packed) const {
   const int64_t width = block.vectors * kernels_.lanes;
@@ -435,6 +453,14 @@ class DirectCorrelations : public ConvProgram {
       const std::size_t part = part_of(pack_end_, task);
       parts_[part].pack_rows(task - (part > 0 ? pack_end_[part - 1] : 0), read,
                              packed + packed_start_[part]);
+    });
+    return true;
+  }
+
+  bool unpack_rows(const float* packed, int64_t first, int64_t count, float* rows) const override {
+    if (parts_.size() != 1 || !parts_[0].packs_rows()) return false;
+    parallel_for(count, [&](int64_t i) {
+      parts_[0].unpack_row(first + i, packed, rows + i * parts_[0].weight_row());
     });
     return true;
   }

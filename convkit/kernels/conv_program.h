@@ -69,6 +69,9 @@ class CONVKIT_API ConvProgram {
   /// As pack, on weights that come a few output channels at a time: calls `read` from several
   /// threads at once. False, with nothing done, where this program needs all weights side by side.
   virtual bool pack_rows(const ReadWeightRows& read, float* packed) const;
+  /// The inverse of pack: the weights of output channels [first, first + count), in their memory
+  /// order. False where they cannot be had from what is packed, bit for bit.
+  virtual bool unpack_rows(const float* packed, int64_t first, int64_t count, float* rows) const;
   /// Overwrites all of `out`, on several threads. `second` is packed if packed_floats() > 0. The
   /// epilogue belongs to forward; the gradients take an empty one.
   virtual void run(const float* first, const float* second, const ConvEpilogue& epilogue,

@@ -39,6 +39,13 @@ std::shared_ptr<const TensorSource> Storage::source(int64_t rows) const {
   return source_->rows == rows ? source_->source : nullptr;
 }
 
+void Storage::replace_source(int64_t rows, std::shared_ptr<const TensorSource> source) {
+  if (source_ == nullptr) return;
+  // The old one goes after the lock: it may own the last handle on another such tensor.
+  const std::lock_guard lock(source_->mutex);
+  if (source_->rows == rows && source_->source != nullptr) source_->source.swap(source);
+}
+
 Tensor deferred(const Shape& shape, DType dtype, std::shared_ptr<const TensorSource> source) {
   CONVKIT_CHECK(shape.dim() >= 1 && source != nullptr, ValueError, "a tensor of shape ", shape,
                 " cannot be read in rows");
@@ -56,6 +63,11 @@ Tensor deferred(const Shape& shape, DType dtype, std::shared_ptr<const TensorSou
 std::shared_ptr<const TensorSource> source_of(const Tensor& tensor) {
   if (!tensor.defined() || tensor.dim() < 1) return nullptr;
   return tensor.impl()->storage->source(tensor.size(0));
+}
+
+void replace_source(const Tensor& tensor, std::shared_ptr<const TensorSource> source) {
+  if (tensor.defined() && tensor.dim() >= 1)
+    tensor.impl()->storage->replace_source(tensor.size(0), std::move(source));
 }
 
 }  // namespace convkit

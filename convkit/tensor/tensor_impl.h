@@ -33,6 +33,8 @@ struct Storage {
   }
   /// What will fill it, if that is still to be done and has so many rows.
   std::shared_ptr<const TensorSource> source(int64_t rows) const;
+  /// Puts another in its place, if there is one of so many rows.
+  void replace_source(int64_t rows, std::shared_ptr<const TensorSource> source);
 
   std::size_t bytes;
   /// Raised by every in-place change, so that the tape notices when a saved tensor has changed.

@@ -108,6 +108,31 @@ TEST(ConvAlgorithms, PackTheSameFromRowsAsFromAllWeights) {
   EXPECT_GT(packed_by_rows, 0);
 }
 
+// What they give back is what was packed, a few channels at a time too.
+TEST(ConvAlgorithms, UnpackTheBitsTheyHavePacked) {
+  int unpacked = 0;
+  for (const ConvShape& shape : kConvShapes) {
+    const ConvGeometry g = shrunk(parse_problem(shape.problem), 200'000);
+    const ConvData data(g, 9);
+    const int64_t row_floats = weight_count(g) / g.out_channels;
+    for (const Direction direction : {Direction::forward, Direction::backward_input})
+      for_each_row(g, direction, [&](const ConvAlgorithm& row, const std::string& target) {
+        const auto program = prepare(row, g, direction);
+        std::vector<float> packed(static_cast<std::size_t>(program->packed_floats()), NAN);
+        program->pack(data.w.data(), packed.data());
+        std::vector<float> rows(data.w.size());
+        const int64_t half = g.out_channels / 2;
+        if (!program->unpack_rows(packed.data(), 0, half, rows.data())) return;
+        program->unpack_rows(packed.data(), half, g.out_channels - half,
+                             rows.data() + half * row_floats);
+        ++unpacked;
+        EXPECT_EQ(rows, data.w) << row.name << " on " << target << ", " << name(direction) << " of "
+                                << to_string(g);
+      });
+  }
+  EXPECT_GT(unpacked, 0);
+}
+
 TEST(ConvAlgorithms, TakeAnEmptyBatch) {
   ConvGeometry g = parse_problem("mb1ic6ih9oc4oh9kh3ph1");
   g.batch = 0;

@@ -106,6 +106,11 @@ class ScaledRows final : public TensorSource {
     });
   }
 
+  bool holds_memory() const override {
+    const auto source = source_of(weight_);
+    return source == nullptr || source->holds_memory();
+  }
+
  private:
   Tensor weight_;
   std::vector<double> scale_;

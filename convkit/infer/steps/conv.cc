@@ -17,6 +17,20 @@ using kernels::Direction;
 constexpr double kFlopPerMac = 2;
 constexpr std::size_t kResidual = 3;  // of a FusedConv's inputs
 
+// Weights as they were before they were packed: for plans of other shapes.
+class Unpacked final : public TensorSource {
+ public:
+  Unpacked(std::shared_ptr<const kernels::ConvProgram> program, SharedFloats packed)
+      : program_(std::move(program)), packed_(std::move(packed)) {}
+  void read_rows(int64_t first, int64_t count, void* target) const override {
+    program_->unpack_rows(packed_->data(), first, count, static_cast<float*>(target));
+  }
+
+ private:
+  std::shared_ptr<const kernels::ConvProgram> program_;
+  SharedFloats packed_;
+};
+
 // A program with its weights packed for it.
 class Convolution {
  public:
@@ -32,6 +46,10 @@ class Convolution {
   void pack() {
     if (program_->packed_floats() == 0) return;
     packed_ = share(packed());
+    const std::shared_ptr<const TensorSource> source = source_of(weight_);
+    if (source != nullptr && source->holds_memory() &&
+        program_->unpack_rows(packed_->data(), 0, 0, nullptr))
+      replace_source(weight_, std::make_shared<Unpacked>(program_, packed_));
     weight_ = Tensor();
   }
 
