@@ -437,6 +437,21 @@ TEST(Session, HasStepsForWhatConvolutionalNetsUse) {
     return b.node(Op::layer_normalization, {x, b.random_constant({8}), b.random_constant({8})},
                   {{"axis", int64_t{-1}}, {"epsilon", 1e-5}, {"stash_type", int64_t{1}}});
   });
+  for (const int64_t groups : {1, 2, 6})
+    check("GroupNormalization", [&](Builder& b, ValueId x) {
+      return b.node(Op::group_normalization, {x, b.random_constant({6}), b.random_constant({6})},
+                    {{"epsilon", 1e-5}, {"num_groups", groups}, {"stash_type", int64_t{1}}});
+    });
+  // Of matrices side by side, stretched over the batch, and of two axes.
+  for (const Shape& other : {Shape{2, 6, 8, 5}, Shape{6, 8, 3}, Shape{2, 1, 8, 20}, Shape{8, 4}})
+    check("MatMul", [&](Builder& b, ValueId x) {
+      const ValueId y = b.node(Op::neg, {b.input(other)});
+      return b.node(Op::matmul, {x, y});
+    });
+  check("MatMul of a wider batch", [](Builder& b, ValueId x) {
+    const ValueId y = b.node(Op::neg, {b.input({3, 2, 6, 9, 7})});
+    return b.node(Op::matmul, {y, x});
+  });
   check("LRN", [](Builder& b, ValueId x) {
     return b.node(Op::lrn, {x},
                   {{"size", int64_t{4}}, {"alpha", 0.3}, {"beta", 0.75}, {"bias", 1.0}});

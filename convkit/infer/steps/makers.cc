@@ -57,8 +57,12 @@ Maker maker_of(Op op) {
       return make_instance_norm;
     case Op::layer_normalization:
       return make_layer_norm;
+    case Op::group_normalization:
+      return make_group_norm;
     case Op::lrn:
       return make_lrn;
+    case Op::matmul:
+      return make_matmul;
     default:
       return make_unary;  // which knows what it does not know
   }

@@ -95,6 +95,85 @@ class AxisNormStep final : public Step {
   Affine affine_;
 };
 
+// y = (x − mean) / √(variance + eps) · scale + shift, with the mean and the variance of a picture's
+// group of neighbouring channels, scale and shift of each channel. Each channel's sum is taken in
+// double along the positions, then those of the group are added.
+class GroupNormStep final : public Step {
+ public:
+  struct Geometry {
+    int64_t batch;
+    int64_t positions;
+    int64_t channels;
+    int64_t groups;
+  };
+  GroupNormStep(const Geometry& geometry, double epsilon, Tensor scale, Tensor shift)
+      : geometry_(geometry),
+        epsilon_(epsilon),
+        scale_(std::move(scale)),
+        shift_(std::move(shift)) {}
+
+  void run(std::span<const float* const> inputs, float* output) const override {
+    const int64_t width = geometry_.channels / geometry_.groups;
+    parallel_for(geometry_.batch * geometry_.groups, [&](int64_t task) {
+      const int64_t first = task % geometry_.groups * width;
+      const int64_t at = task / geometry_.groups * geometry_.positions * geometry_.channels + first;
+      normalize(first, width, inputs[0] + at, output + at);
+    });
+  }
+
+ private:
+  static constexpr int64_t kBlock = 64;  // channels at once
+  using Numbers = std::array<double, static_cast<std::size_t>(kBlock)>;
+
+  void normalize(int64_t first, int64_t width, const float* x, float* y) const {
+    const auto count = static_cast<double>(width * geometry_.positions);
+    double mean = 0;
+    double variance = 0;
+    for (int64_t c = 0; c < width; c += kBlock)
+      mean += sum(std::min(kBlock, width - c), x + c, 0, false);
+    mean /= count;
+    for (int64_t c = 0; c < width; c += kBlock)
+      variance += sum(std::min(kBlock, width - c), x + c, mean, true);
+    const double by = 1 / std::sqrt(variance / count + epsilon_);
+    for (int64_t c = 0; c < width; c += kBlock) {
+      const int64_t channels = std::min(kBlock, width - c);
+      Numbers scale{};
+      Numbers shift{};
+      for (int64_t i = 0; i < channels; ++i) {
+        const auto k = static_cast<std::size_t>(i);
+        scale[k] = by * static_cast<double>(scale_.data<float>()[first + c + i]);
+        shift[k] = static_cast<double>(shift_.data<float>()[first + c + i]);
+      }
+      for (int64_t position = 0; position < geometry_.positions; ++position) {
+        const int64_t at = position * geometry_.channels + c;
+        for (int64_t i = 0; i < channels; ++i) {
+          const auto k = static_cast<std::size_t>(i);
+          y[at + i] =
+              static_cast<float>((static_cast<double>(x[at + i]) - mean) * scale[k] + shift[k]);
+        }
+      }
+    }
+  }
+
+  // Of x − center, or of its square.
+  double sum(int64_t channels, const float* x, double center, bool squared) const {
+    Numbers sums{};
+    for (int64_t position = 0; position < geometry_.positions; ++position, x += geometry_.channels)
+      for (int64_t i = 0; i < channels; ++i) {
+        const double off = static_cast<double>(x[i]) - center;
+        sums[static_cast<std::size_t>(i)] += squared ? off * off : off;
+      }
+    double total = 0;
+    for (int64_t i = 0; i < channels; ++i) total += sums[static_cast<std::size_t>(i)];
+    return total;
+  }
+
+  Geometry geometry_;
+  double epsilon_;
+  Tensor scale_;
+  Tensor shift_;
+};
+
 // y = x / (bias + alpha / size · Σ x²)^beta over the `size` channels around each.
 class LrnStep final : public Step {
  public:
@@ -244,6 +323,22 @@ std::optional<Native> make_layer_norm(const Request& request) {
   if (!read_affine(request, x.shape[-1], affine)) return std::nullopt;
   return Native{std::make_unique<AxisNormStep>(split_at(x.shape, axis),
                                                request.call().number("epsilon"), std::move(affine)),
+                x.shape, 0};
+}
+
+std::optional<Native> make_group_norm(const Request& request) {
+  const Facts& x = request.input(0);
+  if (!x.is_float() || x.shape.dim() < 2) return std::nullopt;
+  const int64_t channels = x.shape[1];
+  const int64_t groups = request.call().integer("num_groups");
+  AxisNormStep::Affine affine;
+  if (groups < 1 || channels % groups != 0 || !request.given(1) || !request.given(2) ||
+      !read_affine(request, channels, affine))
+    return std::nullopt;
+  const GroupNormStep::Geometry geometry{x.shape[0], x.shape.numel() / (x.shape[0] * channels),
+                                         channels, groups};
+  return Native{std::make_unique<GroupNormStep>(geometry, request.call().number("epsilon"),
+                                                std::move(affine.scale), std::move(affine.shift)),
                 x.shape, 0};
 }
 

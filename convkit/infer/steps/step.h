@@ -134,7 +134,9 @@ std::optional<Native> make_depth_to_space(const Request& request);
 std::optional<Native> make_instance_norm(const Request& request);
 std::optional<Native> make_layer_norm(const Request& request);
 std::optional<Native> make_lrn(const Request& request);
+std::optional<Native> make_group_norm(const Request& request);
 
+std::optional<Native> make_matmul(const Request& request);
 /// A place for the node's first input, and the others, all of them constants where they are given;
 /// nothing if one is not known.
 std::optional<Tensors> constants_behind(const Request& request);
