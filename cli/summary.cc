@@ -1,6 +1,7 @@
 #include "convkit/train/summary.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -10,8 +11,10 @@
 #include "cli/step_table.h"
 #include "cli/subject.h"
 #include "cli/verbs.h"
+#include "convkit/infer/shapes.h"
 #include "convkit/models/registry.h"
 #include "convkit/onnx/load.h"
+#include "convkit/train/text_table.h"
 
 namespace convkit::cli {
 namespace {
@@ -76,10 +79,76 @@ int list_models(Console& console) {
   return kSuccess;
 }
 
-// A net in a file: the steps that run it.
+// How many axes are open, but for the first, which random_inputs closes.
+enum class Open { nothing, batch, sizes };
+
+Open open_extents(const infer::Session& net) {
+  Open open = Open::nothing;
+  for (const graph::Value& input : net.inputs()) {
+    if (!input.type.dims) return Open::sizes;
+    for (std::size_t axis = 0; axis < input.type.dims->size(); ++axis)
+      if (!(*input.type.dims)[axis].known())
+        open = std::max(open, axis == 0 ? Open::batch : Open::sizes);
+  }
+  return open;
+}
+
+struct NamedType {
+  std::string name;
+  std::string op;
+  std::string type;
+};
+
+// What the inputs are, and what each node puts out, with symbols for what is open.
+std::vector<NamedType> types_of(const infer::Session& net) {
+  const graph::Graph& graph = net.graph();
+  const std::vector<graph::ValueType> types = infer::infer_types(graph);
+  std::vector<NamedType> all;
+  const auto add = [&](graph::ValueId id, std::string_view op) {
+    if (id != graph::kNoValue)
+      all.push_back({graph.value(id).name, std::string(op), to_text(types[graph::index_of(id)])});
+  };
+  for (const graph::ValueId id : graph.inputs) add(id, "input");
+  for (const graph::Node& node : graph.nodes)
+    for (const graph::ValueId id : node.outputs) add(id, graph::name_of(node.op));
+  return all;
+}
+
+std::string table_of(const std::vector<NamedType>& types) {
+  std::size_t name = 0;
+  std::size_t op = 0;
+  for (const NamedType& each : types) {
+    name = std::max(name, train::display_width(each.name));
+    op = std::max(op, each.op.size());
+  }
+  std::string text;
+  for (const NamedType& each : types)
+    text += each.name + std::string(name + 2 - train::display_width(each.name), ' ') + each.op +
+            std::string(op + 2 - each.op.size(), ' ') + each.type + '\n';
+  return text;
+}
+
+// A net in a file: the steps that run it. Where its inputs have open extents, the values' types.
 int summarize_onnx(const SummaryArguments& arguments, Console& console) {
   if (arguments.subject.classes > 0) throw UsageError("--classes goes with a net by name");
   const infer::Session net = load(arguments.subject.what);
+  const Open open = arguments.subject.input.empty() ? open_extents(net) : Open::nothing;
+  const bool shows_types = open != Open::nothing && !arguments.plan;
+  if (shows_types && !console.json()) {
+    console.out() << table_of(types_of(net))
+                  << (open == Open::sizes ? "--input SHAPE shows the steps that run it\n"
+                                          : "--plan shows the steps that run it\n");
+    return kSuccess;
+  }
+  nlohmann::ordered_json json;
+  json["model"] = arguments.subject.what;
+  if (shows_types)
+    for (const NamedType& each : types_of(net))
+      json["values"].push_back({{"name", each.name}, {"op", each.op}, {"type", each.type}});
+  if (shows_types && open == Open::sizes) {
+    write_json(json, console);
+    return kSuccess;
+  }
   const std::vector<Tensor> inputs = random_inputs(net.inputs(), 1, arguments.subject.input);
   const std::vector<infer::StepDescription> steps = net.steps(inputs);
   double gflop = 0;
@@ -89,8 +158,6 @@ int summarize_onnx(const SummaryArguments& arguments, Console& console) {
     weights += step.weight_bytes;
   }
   if (console.json()) {
-    nlohmann::ordered_json json;
-    json["model"] = arguments.subject.what;
     json["gflop"] = gflop;
     json["weight_bytes"] = weights;
     json["arena_bytes"] = net.arena_bytes(inputs);

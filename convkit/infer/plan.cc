@@ -31,15 +31,16 @@ bool is_wanted_once(const Node& node) {
 
 class Drafts {
  public:
-  Drafts(const Graph& graph, std::span<const Tensor> inputs, Exactness exactness)
-      : exactness_(exactness), facts_(graph.values.size()) {
+  enum class Purpose : uint8_t { steps, shapes };
+
+  Drafts(const Graph& graph, std::span<const Facts> inputs, Exactness exactness,
+         Purpose purpose = Purpose::steps)
+      : exactness_(exactness), purpose_(purpose), facts_(graph.values.size()) {
     for (std::size_t i = 0; i < graph.values.size(); ++i)
       if (graph.values[i].is_constant()) facts_[i] = facts_of(graph.values[i].constant);
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-      facts_[index_of(graph.inputs[i])] = {
-          .shaped = true, .dtype = inputs[i].dtype(), .shape = inputs[i].shape()};
+    for (std::size_t i = 0; i < inputs.size(); ++i) facts_[index_of(graph.inputs[i])] = inputs[i];
     for (const Node& node : graph.nodes) add(node);
-    join_chains(graph);
+    if (purpose == Purpose::steps) join_chains(graph);
   }
 
   std::vector<Draft>& drafts() { return drafts_; }
@@ -66,7 +67,7 @@ class Drafts {
     const Maker maker = maker_of(node.op);
     if (shaped && !constant && is_wanted_once(node) && maker != nullptr) {
       try {
-        draft.native = maker({node, inputs, exactness_});
+        draft.native = maker({node, inputs, exactness_, purpose_ == Purpose::shapes});
         if (draft.native) need_room(draft.native->output, DType::float32);
       } catch (const Error&) {
         // The generic step says what is wrong, with the node's name.
@@ -194,6 +195,7 @@ class Drafts {
   static constexpr std::size_t kMostChained = 3;
 
   Exactness exactness_;
+  Purpose purpose_;
   std::vector<Facts> facts_;
   std::vector<Draft> drafts_;
   int64_t constant_bytes_ = 0;
@@ -217,9 +219,9 @@ class Placement {
     for (const ValueId id : graph.outputs) is_tensor_[index_of(id)] = 1;
     find_tensors();
     find_roots();
+    place_slices();
     find_ends(graph);
     find_blocks();
-    place_slices();
   }
 
   ValueId root(ValueId id) const { return root_[index_of(id)]; }
@@ -229,10 +231,10 @@ class Placement {
   /// The last step that reads the value, or any view of it.
   int64_t last(ValueId id) const { return last_[index_of(root(id))]; }
   std::size_t block(ValueId id) const { return block_[index_of(root(id))]; }
-  std::vector<Lifetime>& blocks() { return blocks_; }
-
   /// Floats from the start of its block.
   int64_t offset(ValueId id) const { return slices_[index_of(id)].offset; }
+  std::vector<Lifetime>& blocks() { return blocks_; }
+
  private:
   void find_tensors() {
     for (std::size_t n = drafts_.size(); n-- > 0;) {
@@ -250,8 +252,6 @@ class Placement {
     for (const Draft& draft : drafts_)
       if (draft.is_view()) root_[index_of(draft.node.outputs[0])] = root(draft.node.inputs[0]);
   }
-  void find_ends(const Graph& graph) {
-    for (std::size_t n = 0; n < drafts_.size(); ++n)
   void place_slices() {
     std::vector<char> is_free(root_.size(), 0);
     for (const Draft& draft : drafts_)
@@ -264,6 +264,8 @@ class Placement {
       if (slices_[i].is_one()) root_[i] = slices_[i].whole;
   }
   bool is_slice(ValueId id) const { return slices_[index_of(id)].is_one(); }
+  void find_ends(const Graph& graph) {
+    for (std::size_t n = 0; n < drafts_.size(); ++n)
       for (const ValueId id : drafts_[n].node.inputs)
         if (id != kNoValue) last_[index_of(root(id))] = static_cast<int64_t>(n);
     for (const ValueId id : graph.outputs)
@@ -302,9 +304,9 @@ class Placement {
   std::vector<Draft>& drafts_;
   const std::vector<Facts>& facts_;
   std::vector<ValueId> root_;
+  std::vector<Slice> slices_;
   std::vector<char> is_tensor_;
   std::vector<int64_t> last_;
-  std::vector<Slice> slices_;
   std::vector<std::size_t> block_;
   std::vector<Lifetime> blocks_;
 };
@@ -313,12 +315,27 @@ int64_t bytes_of(const Facts& facts) {
   return facts.shaped ? facts.shape.numel() * static_cast<int64_t>(item_size(facts.dtype)) : 0;
 }
 
+std::vector<Facts> facts_of(std::span<const Tensor> inputs) {
+  std::vector<Facts> all;
+  for (const Tensor& input : inputs)
+    all.push_back({.shaped = true, .dtype = input.dtype(), .shape = input.shape()});
+  return all;
+}
+
 }  // namespace
+
+std::vector<Facts> facts_of_values(const Graph& graph, std::span<const Facts> inputs) {
+  const NoGradGuard no_grad;
+  std::vector<Facts> facts =
+      Drafts(graph, inputs, Exactness::exact, Drafts::Purpose::shapes).facts();
+  facts.resize(graph.values.size());
+  return facts;
+}
 
 Plan::Plan(const Graph& graph, std::span<const Tensor> inputs, Exactness exactness) {
   const NoGradGuard no_grad;
   const FlushSubnormals flush;
-  Drafts made(graph, inputs, exactness);
+  Drafts made(graph, facts_of(inputs), exactness);
   std::vector<Draft>& drafts = made.drafts();
   const std::vector<Facts>& facts = made.facts();
   Placement placement(graph, drafts, facts);

@@ -35,6 +35,9 @@ struct PlannedStep {
   int64_t bytes = 0;                 ///< read and written, without weights
 };
 
+/// What is known of each value for inputs of which this is known, without making anything ready.
+std::vector<Facts> facts_of_values(const graph::Graph& graph, std::span<const Facts> inputs);
+
 class Plan {
  public:
   /// `graph` is optimised and verified; `inputs` are accepted by it. Throws what making ready

@@ -430,6 +430,7 @@ class DirectCorrelations : public ConvProgram {
   }
 
   int64_t packed_floats() const override { return packed_floats_; }
+  bool takes_out_pitch() const override { return true; }
   ConvWork work() const override {
     ConvWork total;
     for (const Correlation& part : parts_) total += part.work();
@@ -448,7 +449,6 @@ class DirectCorrelations : public ConvProgram {
     if (!std::all_of(parts_.begin(), parts_.end(),
                      [](const Correlation& part) { return part.packs_rows(); }))
       return false;
-  bool takes_out_pitch() const override { return true; }
     parallel_for(pack_tasks(), [&](int64_t task) {
       const std::size_t part = part_of(pack_end_, task);
       parts_[part].pack_rows(task - (part > 0 ? pack_end_[part - 1] : 0), read,

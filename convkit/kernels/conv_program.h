@@ -77,12 +77,12 @@ class CONVKIT_API ConvProgram {
   virtual void run(const float* first, const float* second, const ConvEpilogue& epilogue,
                    float* out) const = 0;
 
-  virtual ConvWork work() const = 0;
-
-  /// Packs into memory of its own, then runs; or as run does, but on the operand as it is.
   /// Whether run() follows ConvEpilogue::out_pitch, in every direction that writes positions.
   virtual bool takes_out_pitch() const { return false; }
 
+  virtual ConvWork work() const = 0;
+
+  /// Packs into memory of its own, then runs; or as run does, but on the operand as it is.
   virtual void pack_and_run(const float* first, const float* second, const ConvEpilogue& epilogue,
                             float* out) const;
 };

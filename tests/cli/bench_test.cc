@@ -100,5 +100,21 @@ TEST(SummaryOfOnnx, NamesEachStepWithItsAlgorithmAndWhy) {
   EXPECT_FALSE(json.at("steps").empty());
 }
 
+TEST(SummaryOfOnnx, NamesOpenExtentsAndWhatFollowsFromThem) {
+  const test::TempDir dir;
+  const std::string net = dir / "net.onnx";
+  ASSERT_EQ(convkit({"export", "lenet5", net}).code, kSuccess);
+  const Result types = convkit({"summary", net});
+  ASSERT_EQ(types.code, kSuccess) << types.err;
+  EXPECT_THAT(types.out, HasSubstr("float32 N×10"));
+  EXPECT_THAT(types.out, HasSubstr("float32 N×1×28×28"));
+  EXPECT_THAT(convkit({"summary", net, "--plan"}).out, HasSubstr("bytes between steps"));
+  EXPECT_THAT(convkit({"summary", net, "--input", "1x1x28x28"}).out,
+              HasSubstr("bytes between steps"));
+  const auto json = nlohmann::json::parse(convkit({"summary", net, "--json"}).out);
+  EXPECT_EQ(json.at("values").at(0).at("op"), "input");
+  EXPECT_FALSE(json.at("steps").empty());
+}
+
 }  // namespace
 }  // namespace convkit::cli

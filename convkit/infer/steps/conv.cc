@@ -56,6 +56,7 @@ class Convolution {
   void run(const float* x, const ConvEpilogue& epilogue, float* y) const {
     program_->run(x, packed_ ? packed_->data() : weight_.data<float>(), epilogue, y);
   }
+  bool takes_out_pitch() const { return program_->takes_out_pitch(); }
   Algorithm algorithm() const {
     const kernels::ConvChoice choice = kernels::choose(geometry_, direction_, options_);
     return {choice.algorithm->name, choice.reason,
@@ -74,7 +75,6 @@ class Convolution {
     constexpr int64_t kFloatsPerTask = int64_t{1} << 18;
     parallel_ranges(floats, kFloatsPerTask, [&](int64_t begin, int64_t end) {
       std::fill(packed.data() + begin, packed.data() + end, 0.0F);
-  bool takes_out_pitch() const { return program_->takes_out_pitch(); }
     });
     const std::shared_ptr<const TensorSource> source = source_of(weight_);
     if (source == nullptr) {
@@ -127,6 +127,11 @@ class ConvStep final : public Step {
                       .out_pitch = pitch_},
                      output);
   }
+  // The residual, which would have to have the same pitch, is an input of its own.
+  bool takes_pitch(int operand) const override {
+    return operand == kOutput && !adds_ && convolution_.takes_out_pitch();
+  }
+  void set_pitch(int, int64_t floats) override { pitch_ = floats; }
   Algorithm algorithm() const override { return convolution_.algorithm(); }
   bool holds(std::size_t input) const override { return input == kWeight || input == kBias; }
   int64_t weight_bytes() const override { return convolution_.weight_bytes(); }
@@ -136,6 +141,8 @@ class ConvStep final : public Step {
   Tensor bias_;
   float low_;
   float high_;
+  bool adds_;
+  int64_t pitch_ = 0;
 };
 
 class ConvTransposeStep final : public Step {
@@ -149,45 +156,20 @@ class ConvTransposeStep final : public Step {
 
   void prepare() override { convolution_.pack(); }
   void run(std::span<const float* const> inputs, float* output) const override {
-  // The residual, which would have to have the same pitch, is an input of its own.
-  bool takes_pitch(int operand) const override {
-    return operand == kOutput && !adds_ && convolution_.takes_out_pitch();
-  }
-  void set_pitch(int, int64_t floats) override { pitch_ = floats; }
     convolution_.run(inputs[0], {.out_pitch = pitch_}, output);
     if (!bias_.defined()) return;
     if (pitch_ > 0) return add_bias(output);
     kernels::binary(kernels::BinaryOp::add, broadcast_, output, bias_.data<float>(), output);
   }
+  bool takes_pitch(int operand) const override {
+    return operand == kOutput && convolution_.takes_out_pitch();
+  }
+  void set_pitch(int, int64_t floats) override { pitch_ = floats; }
   Algorithm algorithm() const override { return convolution_.algorithm(); }
   bool holds(std::size_t input) const override { return input == kWeight || input == kBias; }
   int64_t weight_bytes() const override { return convolution_.weight_bytes(); }
 
  private:
-  bool adds_;
-  int64_t pitch_ = 0;
-  Convolution convolution_;
-  Tensor bias_;
-  kernels::Broadcast broadcast_;
-};
-
-Shape with_spatial(int64_t batch, int64_t channels, const Integers& spatial) {
-  Integers extents = {batch, channels};
-  extents.insert(extents.end(), spatial.begin(), spatial.end());
-  return Shape(extents);
-}
-
-// The weight and the bias are constants of float32, and the bias fits.
-bool has_constant_weights(const Request& request, int64_t channels) {
-  bool takes_pitch(int operand) const override {
-    return operand == kOutput && convolution_.takes_out_pitch();
-  }
-  void set_pitch(int, int64_t floats) override { pitch_ = floats; }
-  if (!request.input(0).is_float() || !request.input(1).is_float() ||
-      !request.input(1).constant.defined())
-    return false;
-  if (!request.given(2)) return true;
-  const Facts& bias = request.input(2);
   void add_bias(float* output) const {
     constexpr int64_t kFloatsPerTask = 1 << 15;
     const int64_t channels = bias_.numel();
@@ -199,11 +181,29 @@ bool has_constant_weights(const Request& request, int64_t channels) {
                     });
   }
 
+  Convolution convolution_;
+  Tensor bias_;
+  kernels::Broadcast broadcast_;
+  int64_t positions_;
+  int64_t pitch_ = 0;
+};
+
+Shape with_spatial(int64_t batch, int64_t channels, const Integers& spatial) {
+  Integers extents = {batch, channels};
+  extents.insert(extents.end(), spatial.begin(), spatial.end());
+  return Shape(extents);
+}
+
+// The weight and the bias are constants of float32, and the bias fits.
+bool has_constant_weights(const Request& request, int64_t channels) {
+  if (!request.input(0).is_float() || !request.input(1).is_float() ||
+      !request.input(1).constant.defined())
+    return false;
+  if (!request.given(2)) return true;
+  const Facts& bias = request.input(2);
   return bias.is_float() && bias.constant.defined() && bias.shape == Shape({channels});
 }
 
-  int64_t positions_;
-  int64_t pitch_ = 0;
 }  // namespace
 
 std::optional<Native> make_conv(const Request& request) {
@@ -245,6 +245,7 @@ std::optional<Native> make_conv(const Request& request) {
     low = static_cast<float>(request.call().number("low"));
     high = static_cast<float>(request.call().number("high"));
   }
+  if (request.shape_only) return Native{nullptr, output};
   const Tensor bias = request.given(2) ? request.input(2).constant : Tensor();
   ConvLayer layer{geometry, w.constant, bias, low, high, adds};
   return Native{
@@ -270,6 +271,7 @@ std::optional<Native> make_conv_transpose(const Request& request) {
   const ConvGeometry geometry = conv_geometry(windows, x.shape[0], channels, x.shape[1], groups);
   const Shape output = with_spatial(x.shape[0], channels, windows.in);
   need_room(output, DType::float32);
+  if (request.shape_only) return Native{nullptr, output};
   kernels::validate(geometry);
   Tensor bias = request.given(2) ? request.input(2).constant : Tensor();
   // Along axis 1, the innermost in memory.

@@ -73,6 +73,7 @@ struct Request {
   const graph::Node& node;
   std::span<const Facts> inputs;
   Exactness exactness;
+  bool shape_only = false;  ///< the step is not wanted: it may be null
 
   bool given(std::size_t i) const { return node.input(i) != graph::kNoValue; }
   /// The facts of an input that is given.
@@ -97,8 +98,8 @@ struct Native {
   Shape output;
   int overwrites = -1;                 ///< the input whose memory may be the output's, or −1
   std::optional<ConvLayer> conv = {};  ///< what the step computes, if that is all
-};
   std::optional<Join> join = {};       ///< what the step joins, if that is all
+};
 
 /// Makes a node's step, or nothing where there is none for these facts. Inputs that are given are
 /// shaped. Nodes have one output.
@@ -123,9 +124,9 @@ std::optional<Native> make_binary(const Request& request);
 std::optional<Native> make_batch_norm(const Request& request);
 std::optional<Native> make_softmax(const Request& request);
 std::optional<Native> make_concat(const Request& request);
-std::optional<Native> make_reshape(const Request& request);
 /// The step of a Concat, some of whose inputs need no copy: they are in their places already.
 std::unique_ptr<Step> make_join(const Join& join, std::span<const char> in_place);
+std::optional<Native> make_reshape(const Request& request);
 std::optional<Native> make_transpose(const Request& request);
 std::optional<Native> make_slice(const Request& request);
 std::optional<Native> make_resize(const Request& request);
@@ -133,10 +134,10 @@ std::optional<Native> make_pad(const Request& request);
 std::optional<Native> make_depth_to_space(const Request& request);
 std::optional<Native> make_instance_norm(const Request& request);
 std::optional<Native> make_layer_norm(const Request& request);
-std::optional<Native> make_lrn(const Request& request);
 std::optional<Native> make_group_norm(const Request& request);
-
+std::optional<Native> make_lrn(const Request& request);
 std::optional<Native> make_matmul(const Request& request);
+
 /// A place for the node's first input, and the others, all of them constants where they are given;
 /// nothing if one is not known.
 std::optional<Tensors> constants_behind(const Request& request);
