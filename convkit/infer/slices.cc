@@ -11,6 +11,10 @@ using graph::kNoValue;
 using graph::ValueId;
 
 constexpr std::size_t kNoDraft = static_cast<std::size_t>(-1);
+// Narrower slices, of wholes that do not stay in a cache, cost more than a copy: of what the
+// hardware fetches ahead, most belongs to others.
+constexpr int64_t kFewestFloats = 64;
+constexpr int64_t kNearFloats = int64_t{1} << 20;
 
 // Blocks of a Concat's inputs, and those before them: floats of each row.
 struct Member {
@@ -95,11 +99,12 @@ class Finder {
            drafts_[n].native->step->takes_pitch(operand);
   }
   // Rows of a Concat are positions only along the channels: nothing else has a pitch.
-  bool can_be_slice(ValueId id, std::size_t joined_by, const Slice& place) {
+  bool can_be_slice(ValueId id, std::size_t joined_by, const Slice& place, int64_t floats) {
     if (is_free_[index_of(id)] == 0 || slice(id).is_one()) return false;
     const std::size_t writer = writer_[index_of(id)];
     if (writer == kNoDraft || !drafts_[writer].native) return false;
     if (place.pitch == 0) return true;
+    if (floats < kFewestFloats && join(joined_by).rows * place.pitch > kNearFloats) return false;
     if (!join(joined_by).by_channels || !takes_pitch(writer, Step::kOutput)) return false;
     for (const std::size_t reader : readers_[index_of(id)]) {
       const auto& inputs = drafts_[reader].node.inputs;
@@ -118,7 +123,7 @@ class Finder {
     const auto& inputs = drafts_[n].node.inputs;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const Slice to = place(n, all[i], row_of(all));
-      if (can_be_slice(inputs[i], n, to)) slices_[index_of(inputs[i])] = to;
+      if (can_be_slice(inputs[i], n, to, all[i].floats)) slices_[index_of(inputs[i])] = to;
     }
   }
 
@@ -126,6 +131,7 @@ class Finder {
   // has them as slices saves anything.
   void find_larger(std::size_t n) {
     const auto& inputs = drafts_[n].node.inputs;
+    const int64_t width = row_of(members(join(n)));
     for (const std::size_t later : readers_[index_of(inputs[0])]) {
       if (later <= n || !is_join(later) || is_free_[index_of(output(later))] == 0) continue;
       if (join(later).rows != join(n).rows) continue;
@@ -138,7 +144,7 @@ class Finder {
           same =
               others[first + i] == inputs[i] && join(later).blocks[first + i] == join(n).blocks[i];
         const Slice to = place(later, all[first], row_of(all));
-        if (!same || !can_be_slice(output(n), later, to)) continue;
+        if (!same || !can_be_slice(output(n), later, to, width)) continue;
         slices_[index_of(output(n))] = to;
         return;
       }
