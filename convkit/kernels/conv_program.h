@@ -73,11 +73,12 @@ class CONVKIT_API ConvProgram {
   /// order. False where they cannot be had from what is packed, bit for bit.
   virtual bool unpack_rows(const float* packed, int64_t first, int64_t count, float* rows) const;
   /// Overwrites all of `out`, on several threads. `second` is packed if packed_floats() > 0. The
-  /// epilogue belongs to forward; the gradients take an empty one.
+  /// epilogue belongs to forward; the gradients take an empty one, unless takes_out_pitch().
   virtual void run(const float* first, const float* second, const ConvEpilogue& epilogue,
                    float* out) const = 0;
 
-  /// Whether run() follows ConvEpilogue::out_pitch, in every direction that writes positions.
+  /// Whether run() follows ConvEpilogue::out_pitch, in both directions that write positions; then
+  /// backward-input takes the whole epilogue too, with a bias of in_channels.
   virtual bool takes_out_pitch() const { return false; }
 
   virtual ConvWork work() const = 0;

@@ -80,21 +80,35 @@ int expect_slices(const ConvGeometry& g) {
     const int64_t channels = forward ? g.out_channels : g.in_channels;
     const int64_t positions = data.result_count(direction) / channels;
     const int64_t pitch = kBefore + channels + kBehind;
+    std::mt19937 random(29);
+    const std::vector<float> bias = random_floats(channels, random);
+    Exact want = exact(direction, data);
+    for (std::size_t i = 0; i < want.value.size(); ++i) {
+      const auto channel = static_cast<std::size_t>(static_cast<int64_t>(i) % channels);
+      // What exact() has added in forward is data's.
+      want.value[i] += static_cast<double>(bias[channel]) -
+                       (forward ? static_cast<double>(data.bias[channel]) : 0.0);
+      want.magnitude[i] += std::fabs(static_cast<double>(bias[channel]));
+    }
+    want.terms += 1.0;
     for (const Flush flush : {Flush::end, Flush::start})
       for_each_row(g, direction, [&](const ConvAlgorithm& row, const std::string& target) {
         const auto program = kernels::prepare(row, g, direction);
         if (!program->takes_out_pitch()) return;
         ++programs;
-        const std::vector<float> plain = result(row, direction, data);
+        const float* const first_operand = forward ? data.x.data() : data.dy.data();
+        std::vector<float> plain(static_cast<std::size_t>(positions * channels), NAN);
+        program->pack_and_run(first_operand, data.w.data(), {.bias = bias.data()}, plain.data());
+        EXPECT_EQ(difference(plain, want, row.error_growth), "")
+            << row.name << " " << name(direction) << " of " << to_string(g) << " on " << target;
         // At the end no neighbours follow the last position, at the start none come before the
         // first.
         const bool at_end = flush == Flush::end;
         const int64_t first = at_end ? kBefore : 0;
         const int64_t floats = positions * pitch - (at_end ? kBehind : kBefore);
         GuardedFloats to(std::vector<float>(static_cast<std::size_t>(floats), kNeighbour), flush);
-        program->pack_and_run(forward ? data.x.data() : data.dy.data(), data.w.data(),
-                              {.bias = forward ? data.bias.data() : nullptr, .out_pitch = pitch},
-                              to.data() + first);
+        program->pack_and_run(first_operand, data.w.data(),
+                              {.bias = bias.data(), .out_pitch = pitch}, to.data() + first);
         int64_t wrong = 0;
         for (int64_t i = 0; i < floats; ++i) {
           const int64_t channel = (i - first + pitch) % pitch;

@@ -147,18 +147,16 @@ class ConvStep final : public Step {
 
 class ConvTransposeStep final : public Step {
  public:
-  ConvTransposeStep(Convolution convolution, Tensor bias, const kernels::Broadcast& broadcast,
-                    int64_t positions)
-      : convolution_(std::move(convolution)),
-        bias_(std::move(bias)),
-        broadcast_(broadcast),
-        positions_(positions) {}
+  ConvTransposeStep(Convolution convolution, Tensor bias, const kernels::Broadcast& broadcast)
+      : convolution_(std::move(convolution)), bias_(std::move(bias)), broadcast_(broadcast) {}
 
   void prepare() override { convolution_.pack(); }
   void run(std::span<const float* const> inputs, float* output) const override {
-    convolution_.run(inputs[0], {.out_pitch = pitch_}, output);
-    if (!bias_.defined()) return;
-    if (pitch_ > 0) return add_bias(output);
+    if (!bias_.defined()) return convolution_.run(inputs[0], {.out_pitch = pitch_}, output);
+    if (convolution_.takes_out_pitch())
+      return convolution_.run(inputs[0], {.bias = bias_.data<float>(), .out_pitch = pitch_},
+                              output);
+    convolution_.run(inputs[0], {}, output);
     kernels::binary(kernels::BinaryOp::add, broadcast_, output, bias_.data<float>(), output);
   }
   bool takes_pitch(int operand) const override {
@@ -170,21 +168,9 @@ class ConvTransposeStep final : public Step {
   int64_t weight_bytes() const override { return convolution_.weight_bytes(); }
 
  private:
-  void add_bias(float* output) const {
-    constexpr int64_t kFloatsPerTask = 1 << 15;
-    const int64_t channels = bias_.numel();
-    const float* bias = bias_.data<float>();
-    parallel_ranges(positions_, std::max<int64_t>(1, kFloatsPerTask / channels),
-                    [&](int64_t begin, int64_t end) {
-                      for (int64_t i = begin; i < end; ++i)
-                        for (int64_t c = 0; c < channels; ++c) output[i * pitch_ + c] += bias[c];
-                    });
-  }
-
   Convolution convolution_;
   Tensor bias_;
   kernels::Broadcast broadcast_;
-  int64_t positions_;
   int64_t pitch_ = 0;
 };
 
@@ -281,7 +267,7 @@ std::optional<Native> make_conv_transpose(const Request& request) {
   if (!broadcast) return std::nullopt;
   return Native{std::make_unique<ConvTransposeStep>(
                     Convolution(geometry, Direction::backward_input, request.exactness, w.constant),
-                    std::move(bias), *broadcast, output.numel() / channels),
+                    std::move(bias), *broadcast),
                 output};
 }
 
