@@ -18,6 +18,8 @@ using graph::ValueType;
 
 // Fractions that are looked for, and how far extents are moved to tell them apart.
 constexpr int64_t kLargestDivisor = 32;
+// Of an input of larger sizes than the first: what the interpreter runs, it runs on zeros.
+constexpr int64_t kMostElements = int64_t{1} << 23;
 
 std::string symbol_of(const Dim& dim, std::size_t axis, std::size_t rank) {
   if (!dim.name.empty()) return dim.name;
@@ -143,21 +145,33 @@ class Prober {
     return s;
   }
 
+  Shape shape_of(const ValueType& type, const Integers& extents) const {
+    Integers shape;
+    for (std::size_t axis = 0; axis < type.dims->size(); ++axis) {
+      const Dim& dim = (*type.dims)[axis];
+      shape.push_back(dim.known() ? dim.extent
+                                  : extents[find(symbol_of(dim, axis, type.dims->size()))]);
+    }
+    return Shape(shape);
+  }
+
+  // Of the largest input.
+  int64_t elements(const Integers& extents) const {
+    int64_t most = 0;
+    each_input(
+        [&](const ValueType& type) { most = std::max(most, shape_of(type, extents).numel()); });
+    return most;
+  }
+
   Probe probe(Integers extents) const {
     std::vector<Facts> inputs;
     for (const graph::ValueId id : graph_.inputs) {
       const ValueType& type = graph_.value(id).type;
       Facts facts;
       if (type.dims) {
-        Integers shape;
-        for (std::size_t axis = 0; axis < type.dims->size(); ++axis) {
-          const Dim& dim = (*type.dims)[axis];
-          shape.push_back(dim.known() ? dim.extent
-                                      : extents[find(symbol_of(dim, axis, type.dims->size()))]);
-        }
         facts.shaped = true;
         facts.dtype = type.dtype.value_or(DType::float32);
-        facts.shape = Shape(shape);
+        facts.shape = shape_of(type, extents);
       }
       inputs.push_back(std::move(facts));
     }
@@ -170,6 +184,7 @@ class Prober {
     for (const int64_t size : {64, 256, 1024, 16384}) {
       Integers extents;
       for (const Symbol& symbol : symbols_) extents.push_back(symbol.is_first ? 2 : size);
+      if (most >= 0 && elements(extents) > kMostElements) return;
       Probe tried = probe(std::move(extents));
       int64_t known = 0;
       for (const Facts& facts : tried.facts) known += facts.shaped ? 1 : 0;
