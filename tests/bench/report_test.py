@@ -86,7 +86,7 @@ class Page(unittest.TestCase):
                                "chart.svg")
         for text in ["A Processor", "2026-01-02", "oneDNN 2.6.3", "GNU 12", "(chart.svg)", "**1.41** (0.50)",
                      "ONNX Runtime 1.30.0",
-                     "| resnet18 | avx512, 2 threads | 8×3×224×224 | 100.00 ms | 290 | 145 % | 145.00 ms | 100 % | **1.45** | 2.1 |",
+                     "| resnet18 | avx512, 2 threads | 8×3×224×224 | 100.00 ms | 290 | 145 % | 145.00 ms | 100 % | **1.45** | 1.00 | 2.1 |",
                      "| resnet18 | avx512, 2 threads | 8×3×224×224 | 50.00 ms | 200.00 ms | **4.00** | 100 MiB (4 MiB) | "
                      "250 MiB (55 MiB) | **2.50** |",
                      "| m5 | avx512, 2 threads | 16×1×16000 | 20.00 ms | 100 | 50 % | 50.00 ms | **2.50** |", "| forward | 10.00 ms | 1.10 |",
