@@ -68,13 +68,17 @@ ModelCard card_from_metadata(const io::Metadata& metadata, const std::string& so
   ModelCard card;
   card.config = config_from_json(field<Json>(json, "config", source).dump(),
                                  source + ": the net's description");
-  const auto extents = field<std::vector<int64_t>>(json, "input", source);
-  // A net grows with its input, and is made before its weights are compared with the file's.
+  // A net grows with its input, and is made before its weights are compared with the file's. As
+  // doubles, since a number in JSON may be larger than any integer.
+  std::vector<int64_t> extents;
   double elements = 1;
-  for (const int64_t extent : extents) {
-    elements *= static_cast<double>(extent);
-    CONVKIT_CHECK(extent >= 1 && elements <= kMostElements && extents.size() < kMaxDim, FormatError,
-                  source, ": the net's description has an input of ", extents);
+  for (const double extent : field<std::vector<double>>(json, "input", source)) {
+    elements *= extent;
+    CONVKIT_CHECK(extent >= 1 && extent == std::floor(extent) && elements <= kMostElements &&
+                      extents.size() + 1 < kMaxDim,
+                  FormatError, source, ": the net's description has an input of ", extent,
+                  " along axis ", extents.size());
+    extents.push_back(static_cast<int64_t>(extent));
   }
   card.input = Shape(extents);
   card.classes = field<std::vector<std::string>>(json, "classes", source);

@@ -62,7 +62,7 @@ class Replay : public testing::TestWithParam<Reader> {
 
 TEST_P(Replay, KeptFiles) {
   const std::string folder = std::string(CONVKIT_TEST_DATA) + "/data_files/fuzz/" + GetParam().name;
-  if (!io::folder_exists(folder)) GTEST_SKIP() << "tools/fuzz --keep has kept none yet";
+  ASSERT_TRUE(io::folder_exists(folder)) << "run tools/fuzz --keep " << GetParam().name;
   const std::vector<std::string> files = io::list_folder(folder).files;
   EXPECT_FALSE(files.empty());
   for (const std::string& file : files) give(io::read_file(io::join_path(folder, file)), file);
