@@ -20,6 +20,8 @@ bool ConvProgram::pack_rows(const ReadWeightRows&, float*) const { return false;
 
 bool ConvProgram::unpack_rows(const float*, int64_t, int64_t, float*) const { return false; }
 
+void ConvProgram::run_pooled(const float*, const float*, const ConvEpilogue&, float*) const {}
+
 void ConvProgram::pack_and_run(const float* first, const float* second,
                                const ConvEpilogue& epilogue, float* out) const {
   if (packed_floats() == 0) return run(first, second, epilogue, out);

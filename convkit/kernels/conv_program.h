@@ -80,6 +80,12 @@ class CONVKIT_API ConvProgram {
   /// Whether run() follows ConvEpilogue::out_pitch, in both directions that write positions; then
   /// backward-input takes the whole epilogue too, with a bias of in_channels.
   virtual bool takes_out_pitch() const { return false; }
+  /// Neighbours along W of which run_pooled stores the largest; 0: this program has no run_pooled.
+  virtual int64_t pool_window() const { return 0; }
+  /// As run without a residual, followed by a maximum over windows side by side: `out` is
+  /// [batch][out D][out H][⌊out W / window⌋][out_channels].
+  virtual void run_pooled(const float* first, const float* second, const ConvEpilogue& epilogue,
+                          float* out) const;
 
   virtual ConvWork work() const = 0;
 

@@ -426,16 +426,23 @@ std::unique_ptr<ConvProgram> prepare(const ConvGeometry& g, Direction direction,
   return std::make_unique<WinogradCorrelation>(g, direction, variant);
 }
 
+// 3×3 tiles save more than tiles along W alone.
+bool is_line(const ConvGeometry& g, Direction direction) {
+  return direction == Direction::forward && !why_not(g, direction, false).empty() &&
+         winograd_line_why_not(g).empty();
+}
+
 }  // namespace
 
 std::string winograd4_why_not(const ConvGeometry& g, Direction direction) {
-  return why_not(g, direction, false);
+  return is_line(g, direction) ? std::string() : why_not(g, direction, false);
 }
 std::string winograd2_why_not(const ConvGeometry& g, Direction direction) {
   return why_not(g, direction, true);
 }
 
 std::unique_ptr<ConvProgram> prepare_winograd4(const ConvGeometry& g, Direction direction) {
+  if (is_line(g, direction)) return prepare_winograd_line(g);
   return prepare(g, direction, g.kernel[1] == 3 ? WinogradVariant::f4x4 : WinogradVariant::f4);
 }
 

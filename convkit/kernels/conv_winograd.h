@@ -20,6 +20,11 @@ std::unique_ptr<ConvProgram> prepare_winograd4(const ConvGeometry& geometry, Dir
 std::string winograd2_why_not(const ConvGeometry& geometry, Direction direction);
 std::unique_ptr<ConvProgram> prepare_winograd2(const ConvGeometry& geometry, Direction direction);
 
+/// F(4, 4) along W for the first layers of nets: kernels of any length and stride along W, few
+/// channels in, forward (conv_winograd_line.cc). A part of the row winograd4.
+std::string winograd_line_why_not(const ConvGeometry& geometry);
+std::unique_ptr<ConvProgram> prepare_winograd_line(const ConvGeometry& geometry);
+
 /// The program of backward_weight (conv_winograd_weight.cc).
 std::unique_ptr<ConvProgram> prepare_winograd_weight(const ConvGeometry& geometry,
                                                      WinogradVariant variant);

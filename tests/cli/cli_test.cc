@@ -172,7 +172,7 @@ TEST(Cli, SummarisesNets) {
   EXPECT_EQ(summary["input"], json({2, 1, 32, 32}));
   EXPECT_EQ(summary["layers"][0]["output"], json({2, 7}));
   EXPECT_EQ(summary["layers"][1]["receptive_field"], json({7, 7}));
-  EXPECT_EQ(summary["layers"][1]["algorithm"]["name"], "grouped");
+  EXPECT_EQ(summary["layers"][1]["algorithm"]["name"], "winograd4");
   EXPECT_TRUE(summary["layers"][1]["algorithm"]["reason"].is_string());
   EXPECT_TRUE(summary["layers"][2]["algorithm"].is_null());
   EXPECT_THAT(convkit({"summary", "--list"}).out, HasSubstr("resnet50"));

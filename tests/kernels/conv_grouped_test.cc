@@ -166,10 +166,14 @@ TEST(ConvPlanner, PicksGroupedWhereSeveralGroupsShareAVector) {
 
 // Few channels to sum over: a tile's sums would be short.
 TEST(ConvPlanner, PicksGroupedForFirstLayers) {
-  for (const char* problem : {"mb1ic3ih224oc32oh112kh3sh2ph1", "mb1ic3ih224oc64oh112kh7sh2ph3",
-                              "mb8ic1ih64oc16oh64kh3ph1", "mb8ic4ih64oc16oh64kh3ph1"})
+  for (const char* problem :
+       {"mb1ic3ih224oc32oh112kh3sh2ph1", "mb8ic1ih64oc16oh64kh3ph1", "mb8ic4ih64oc16oh64kh3ph1"})
     EXPECT_STREQ(choose(parse_problem(problem), Direction::forward).algorithm->name, "grouped")
         << problem;
+  const kernels::PlanOptions exact = {.exactness = Exactness::exact};
+  EXPECT_STREQ(choose(parse_problem("mb1ic3ih224oc64oh112kh7sh2ph3"), Direction::forward, exact)
+                   .algorithm->name,
+               "grouped");
 }
 
 TEST(GroupedConv, SaysInWordsWhyItDoesNotApply) {

@@ -41,6 +41,12 @@ TEST(ConvPlanner, PicksWinogradWhereManyTilesMeetManyChannels) {
       EXPECT_EQ(chosen(problem, direction), "winograd4");
 }
 
+TEST(ConvPlanner, PicksWinogradForFirstLayersWithManyTapsAlongW) {
+  for (const char* problem :
+       {"mb1ic3ih224oc64oh112kh7sh2ph3", "mb1ic1iw16000oc64ow4000kw79sw4pw39"})
+    EXPECT_EQ(chosen(problem, Direction::forward), "winograd4") << problem;
+}
+
 TEST(ConvPlanner, PicksDirectForExactResultsStridesAndFewTiles) {
   const PlanOptions exact = {.exactness = Exactness::exact};
   for (const Direction direction : kDirections) {

@@ -111,7 +111,7 @@ TEST(Summary, PlansEachConvolutionInEachDirection) {
     ASSERT_EQ(row.plan.size(), row.type == "Conv2d" ? 3 : 0) << row.path;
     EXPECT_EQ(row.problem.empty(), row.plan.empty()) << row.path;
   }
-  EXPECT_EQ(row_at(resnet18(), "conv1").plan[0].algorithm, "grouped");
+  EXPECT_EQ(row_at(resnet18(), "conv1").plan[0].algorithm, "winograd4");
   const SummaryRow& row = row_at(resnet18(), "layer1.0.conv1");
   EXPECT_EQ(row.problem, "mb1ic64ih56oc64oh56kh3ph1");
   EXPECT_EQ(row.plan[2].direction, "backward_weight");
