@@ -40,7 +40,10 @@ class Drafts {
       if (graph.values[i].is_constant()) facts_[i] = facts_of(graph.values[i].constant);
     for (std::size_t i = 0; i < inputs.size(); ++i) facts_[index_of(graph.inputs[i])] = inputs[i];
     for (const Node& node : graph.nodes) add(node);
-    if (purpose == Purpose::steps) join_chains(graph);
+    if (purpose == Purpose::steps) {
+      join_chains(graph);
+      join_pools(graph);
+    }
   }
 
   std::vector<Draft>& drafts() { return drafts_; }
@@ -131,14 +134,50 @@ class Drafts {
     add({.op = Op::clip, .name = node.name, .inputs = {sum, low, high}, .outputs = node.outputs});
   }
 
-  // Convolutions that each alone read what the one before writes become one step where that is
-  // faster. A chain stands where its last layer stood, for there all that it reads is known.
-  void join_chains(const Graph& graph) {
+  // Who reads each value: places in drafts_, kNoDraft for the caller.
+  std::vector<std::vector<std::size_t>> readers_of(const Graph& graph) const {
     std::vector<std::vector<std::size_t>> readers(facts_.size());
     for (std::size_t n = 0; n < drafts_.size(); ++n)
       for (const ValueId id : drafts_[n].node.inputs)
         if (id != kNoValue) readers[index_of(id)].push_back(n);
     for (const ValueId id : graph.outputs) readers[index_of(id)].push_back(kNoDraft);
+    return readers;
+  }
+
+  // Maxima over what one convolution alone writes become the end of that convolution, which then
+  // stands where the pool stood.
+  void join_pools(const Graph& graph) {
+    const std::vector<std::vector<std::size_t>> readers = readers_of(graph);
+    std::vector<Draft> kept;
+    for (Draft& draft : drafts_) {
+      if (draft.native && draft.native->conv && !draft.native->conv->adds) {
+        const std::vector<std::size_t>& all = readers[index_of(draft.node.outputs[0])];
+        Draft* const pool = all.size() == 1 && all[0] != kNoDraft ? &drafts_[all[0]] : nullptr;
+        if (pool != nullptr && pool->native && pool->native->max_pool > 0 &&
+            draft.native->step->fuse_max_pool(pool->native->max_pool)) {
+          Node node = draft.node;
+          node.op = Op::fused_conv;
+          node.outputs = pool->node.outputs;
+          std::vector<std::string> fused;
+          if (const auto* own = node.attributes.find("fused"))
+            fused = std::get<std::vector<std::string>>(*own);
+          fused.emplace_back(graph::name_of(pool->node.op));
+          node.attributes.set("fused", fused);
+          draft.native->output = pool->native->output;
+          draft.native->conv.reset();
+          *pool = {std::move(node), std::move(draft.native)};
+          continue;
+        }
+      }
+      kept.push_back(std::move(draft));
+    }
+    drafts_ = std::move(kept);
+  }
+
+  // Convolutions that each alone read what the one before writes become one step where that is
+  // faster. A chain stands where its last layer stood, for there all that it reads is known.
+  void join_chains(const Graph& graph) {
+    const std::vector<std::vector<std::size_t>> readers = readers_of(graph);
     std::vector<char> joined(drafts_.size(), 0);
     const auto next = [&](std::size_t n) {
       const std::vector<std::size_t>& all = readers[index_of(drafts_[n].node.outputs[0])];

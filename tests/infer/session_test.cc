@@ -324,6 +324,40 @@ TEST(Session, RunsAnInvertedResidualLayerByLayerWhereThatIsAsFastOrItsInsidesAre
   }
 }
 
+// A first layer on sound as M5 has it, and a maximum over `window` neighbours.
+Graph pooled_sound(int64_t window, bool shows_unpooled = false) {
+  Builder b;
+  const ValueId x = b.input({1, 1, 16000});
+  const ValueId y = b.node(Op::relu, {b.conv(x, {64, 1, 79}, {39, 39}, {4})});
+  std::vector<ValueId> outputs = {
+      b.node(Op::max_pool, {y}, test::pool_attributes({window}, {window}, {0, 0}))};
+  if (shows_unpooled) outputs.push_back(y);
+  return b.finish(outputs);
+}
+
+TEST(Session, TakesTheMaximumOfNeighboursWhereAConvolutionStoresThem) {
+  const Graph g = pooled_sound(4);
+  const std::vector<Tensor> inputs = random_inputs(g);
+  expect_as_interpreted(g, inputs);
+  const Session session(g);
+  const std::vector<StepDescription> steps = session.steps(inputs);
+  ASSERT_EQ(steps.size(), 1U);
+  EXPECT_EQ(steps[0].algorithm, "winograd4");
+  EXPECT_THAT(steps[0].fused, testing::ElementsAre("Relu", "MaxPool"));
+  EXPECT_EQ(steps[0].output, Shape({1, 64, 1000}));
+  // Sums of 79 products of numbers around 1; Winograd's errors are some 4 times a plain sum's,
+  // 1e-5.
+  test::expect_close(session.run(inputs)[0], interpret(g, inputs)[0], 1e-4, 1e-4, "pooled");
+}
+
+TEST(Session, PoolsByItselfWhatAConvolutionCannotOrOthersRead) {
+  for (const Graph& g : {pooled_sound(3), pooled_sound(4, /*shows_unpooled=*/true)}) {
+    const std::vector<Tensor> inputs = random_inputs(g);
+    expect_as_interpreted(g, inputs);
+    EXPECT_EQ(Session(g).steps(inputs).size(), 2U);
+  }
+}
+
 // Every operator with a step of its own, against the interpreter.
 TEST(Session, HasStepsForWhatConvolutionalNetsUse) {
   const auto check = [](const char* what, auto&& build) {

@@ -54,9 +54,15 @@ class Convolution {
   }
 
   void run(const float* x, const ConvEpilogue& epilogue, float* y) const {
-    program_->run(x, packed_ ? packed_->data() : weight_.data<float>(), epilogue, y);
+    const float* const w = packed_ ? packed_->data() : weight_.data<float>();
+    if (pools_) return program_->run_pooled(x, w, epilogue, y);
+    program_->run(x, w, epilogue, y);
   }
-  bool takes_out_pitch() const { return program_->takes_out_pitch(); }
+  bool fuse_max_pool(int64_t window) {
+    pools_ = program_->pool_window() == window;
+    return pools_;
+  }
+  bool takes_out_pitch() const { return !pools_ && program_->takes_out_pitch(); }
   Algorithm algorithm() const {
     const kernels::ConvChoice choice = kernels::choose(geometry_, direction_, options_);
     return {choice.algorithm->name, choice.reason,
@@ -103,6 +109,7 @@ class Convolution {
   std::shared_ptr<const kernels::ConvProgram> program_;
   Tensor weight_;        ///< where the program reads it as it is
   SharedFloats packed_;  ///< where it does not
+  bool pools_ = false;
 };
 
 constexpr std::size_t kWeight = 1;
@@ -133,6 +140,7 @@ class ConvStep final : public Step {
   }
   void set_pitch(int, int64_t floats) override { pitch_ = floats; }
   Algorithm algorithm() const override { return convolution_.algorithm(); }
+  bool fuse_max_pool(int64_t window) override { return convolution_.fuse_max_pool(window); }
   bool holds(std::size_t input) const override { return input == kWeight || input == kBias; }
   int64_t weight_bytes() const override { return convolution_.weight_bytes(); }
 

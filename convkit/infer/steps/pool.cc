@@ -35,6 +35,17 @@ bool takes(const Facts& x) {
   return x.is_float() && x.shape.dim() >= 3 && x.shape.dim() <= 2 + kernels::kAxes;
 }
 
+// Neighbours along the last axis, if windows are of nothing else and stand side by side; or 0.
+int64_t neighbours_of(const Windows& windows) {
+  const std::size_t last = windows.axes() - 1;
+  for (std::size_t axis = 0; axis <= last; ++axis)
+    if (windows.kernel[axis] != windows.stride[axis] || windows.dilation[axis] != 1 ||
+        windows.pad_lo[axis] != 0 || windows.out[axis] * windows.kernel[axis] > windows.in[axis] ||
+        (axis < last && windows.kernel[axis] != 1))
+      return 0;
+  return windows.kernel[last];
+}
+
 }  // namespace
 
 std::optional<Native> make_pool(const Request& request) {
@@ -50,8 +61,10 @@ std::optional<Native> make_pool(const Request& request) {
   // Before the windows are listed: a file may ask for any number of them.
   need_room(output, DType::float32);
   const bool count_pad = !is_max && request.call().flag("count_include_pad");
-  return Native{std::make_unique<PoolStep>(pool_geometry(windows, x.shape, count_pad), is_max),
+  Native native{std::make_unique<PoolStep>(pool_geometry(windows, x.shape, count_pad), is_max),
                 output};
+  if (is_max) native.max_pool = neighbours_of(windows);
+  return native;
 }
 
 std::optional<Native> make_global_pool(const Request& request) {

@@ -50,6 +50,9 @@ class Step {
   virtual Algorithm algorithm() const { return {"elementwise", "", 0}; }
   /// True for an input whose numbers the step has taken to itself, in whatever form.
   virtual bool holds(std::size_t /*input*/) const { return false; }
+  /// Called at most once, before prepare: makes the step's output the largest of each `window`
+  /// neighbours along the last axis instead. False, with nothing changed, if the step cannot.
+  virtual bool fuse_max_pool(int64_t /*window*/) { return false; }
   /// Numbers the step holds, in bytes.
   virtual int64_t weight_bytes() const { return 0; }
 
@@ -99,6 +102,7 @@ struct Native {
   int overwrites = -1;                 ///< the input whose memory may be the output's, or −1
   std::optional<ConvLayer> conv = {};  ///< what the step computes, if that is all
   std::optional<Join> join = {};       ///< what the step joins, if that is all
+  int64_t max_pool = 0;  ///< the step is a maximum over so many neighbours along the last axis
 };
 
 /// Makes a node's step, or nothing where there is none for these facts. Inputs that are given are
