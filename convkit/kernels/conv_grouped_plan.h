@@ -103,16 +103,22 @@ class GroupedPlan {
     const int64_t pitch = job.y_pitch > 0 ? job.y_pitch : out_channels_;
     TaskMemory memory;
     std::pmr::vector<StepList> lists(&memory);
-    lists.reserve(static_cast<std::size_t>(list_count_));
-    for (int64_t i = 0; i < list_count_; ++i) lists.emplace_back(&memory);
+    if (prepared_.empty()) {
+      lists.reserve(static_cast<std::size_t>(list_count_));
+      for (int64_t i = 0; i < list_count_; ++i) lists.emplace_back(&memory);
+    }
     for (int64_t index = first; index < end;) {
       const int64_t line = index / line_blocks();
       const LinePlace seen = place(line);
       for (const int64_t line_end = std::min(end, (line + 1) * line_blocks()); index < line_end;
            ++index) {
         const WindowBlock& block = blocks_[static_cast<std::size_t>(index - line * line_blocks())];
-        StepList& list = lists[static_cast<std::size_t>(block.list)];
-        if (list.kind != seen.kind) list_steps(block, seen.kind, list);
+        if (prepared_.empty() && lists[static_cast<std::size_t>(block.list)].kind != seen.kind)
+          list_steps(block, seen.kind, lists[static_cast<std::size_t>(block.list)]);
+        const StepList& list =
+            prepared_.empty()
+                ? lists[static_cast<std::size_t>(block.list)]
+                : prepared_[static_cast<std::size_t>(seen.kind * list_count_ + block.list)];
         job.steps = list.steps.data();
         job.step_count = static_cast<int64_t>(list.steps.size());
         job.x = x + seen.x + block.x;
@@ -160,6 +166,7 @@ class GroupedPlan {
   int64_t line_blocks() const { return static_cast<int64_t>(blocks_.size()); }
   LinePlace place(int64_t line) const;
   void list_steps(const WindowBlock& block, int64_t kind, StepList& list) const;
+  void prepare_lists();
   void list_taps(const ConvGeometry& geometry, Direction direction, int axis);
   void list_blocks(const ConvGeometry& geometry, Direction direction, int64_t w_unit);
 
@@ -180,7 +187,8 @@ class GroupedPlan {
   std::array<std::vector<AxisPlace>, 2> places_;        // [axis][output coordinate]
   int64_t list_count_ = 0;
   std::vector<WindowBlock> blocks_;
-  std::vector<WindowStep> runs_;  // of one line
+  std::vector<WindowStep> runs_;    // of one line
+  std::vector<StepList> prepared_;  // [kind][list]; empty where they would be long
 };
 
 }  // namespace convkit::kernels
