@@ -32,6 +32,15 @@ constexpr int64_t kManyBlocks = 8;
 constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 constexpr int64_t kFewChannels = 32;
 constexpr int64_t kPackDepth = 16;
+// Up to so many bricks, tasks that pack their own weights again for each brick are faster than
+// tasks that share them, half of which then come out of another core's cache at some 12 GB/s.
+constexpr int64_t kFewBricks = 4;
+// Rows of weights in place are read as fast as packed ones if the tile has 28 multiply-adds to do
+// for each, as with AVX-512, or if several lie on a page.
+constexpr int64_t kWideRow = 32;
+constexpr int64_t kNearRows = 256;
+// Terms of a part of a sum, beside which to store and load it does not count.
+constexpr int64_t kPartDepth = 48;
 // Rows this many floats apart (a page, in bytes) share one set of the first-level cache, which has
 // room for no more than eight of them.
 constexpr int64_t kRowCollision = 1024;
@@ -70,13 +79,16 @@ class Correlation {
     columns_ = sides_.out_channels / g.groups;
     plan_blocks(kMaxTileVectors);
     plan_input();
+    plan_weights();
     plan_chunks();
   }
 
   int64_t packed_floats() const { return g_.groups * group_packed_; }
   ConvWork work() const;
   int64_t pack_tasks() const;
-  int64_t tasks() const { return cut_.bricks() * g_.groups * chunks_; }
+  int64_t tasks() const {
+    return cut_.bricks() * g_.groups * chunks_ + (halves_last_ ? last_cut_.bricks() - 1 : 0);
+  }
 
   void pack(int64_t task, const float* w, float* packed) const;
   int64_t weight_row() const { return sides_.weight_row; }
@@ -84,13 +96,15 @@ class Correlation {
   void pack_rows(int64_t task, const ReadWeightRows& read, float* packed) const;
   // The weights of one output channel, where packs_rows().
   void unpack_row(int64_t channel, const float* packed, float* row) const;
-  // Weights either packed, or as they are: then each task packs its own into the second-level
-  // cache, which pays where no other task needs them.
+  // Weights either packed, or as they are: then each task reads them in place, or packs its own
+  // into the second-level cache, which pays where few other tasks need them.
   struct Weights {
     const float* packed;
     const float* plain;
   };
-  bool tasks_share_weights() const { return cut_.bricks() > 1; }
+  bool tasks_share_weights() const {
+    return !in_place_ && cut_.bricks() > (axes_[2].fold == 1 ? kFewBricks : 1);
+  }
   // False if rows are folded and an output is not finite: then a NaN or an infinity of a neighbour
   // may have met the zeros between the kernels.
   bool run(int64_t task, const float* x, const Weights& weights, const ConvEpilogue& epilogue,
@@ -111,7 +125,15 @@ class Correlation {
   const float* group_weights(const float* w, int64_t group) const {
     return w + group * g_.group_out() * g_.group_in() * g_.kernel[0] * g_.kernel[1] * g_.kernel[2];
   }
+  // What a task computes.
+  struct Part {
+    Brick brick;
+    int64_t group;
+    int64_t chunk;  // of the blocks
+  };
+  Part part_of(int64_t task) const;
   void plan_blocks(int most_vectors);
+  void plan_weights();
   void plan_input();
   bool all_outputs_finite(std::span<const int64_t> rows, const TileJob& job) const;
   void plan_chunks();
@@ -131,9 +153,14 @@ class Correlation {
   std::vector<Block> blocks_;
   int64_t group_packed_ = 0;
   BrickCut cut_;
+  bool halves_last_ = false;  // the last block has tasks of its own, one for each brick of
+  BrickCut last_cut_;
   BrickInput input_;
   int64_t most_rows_ = kMaxTileRows;
-  bool joins_taps_ = false;  // channels of neighbours along W lie side by side in the input
+  bool joins_taps_ = false;        // channels of neighbours along W lie side by side in the input
+  bool in_place_ = false;          // weights that are not packed are read where they lie
+  int64_t sum_parts_ = 1;          // of a tap's sum over weights in place
+  std::vector<int64_t> tap_in_w_;  // floats from a group's weights to those of each offset
   Buffer<float> zeros_;
   int64_t chunks_ = 1;
 };
@@ -185,11 +212,35 @@ void Correlation::plan_input() {
   const int64_t brick_rows = size[0] * size[1] * size[2] * size[3];
   const int64_t units = cut_.bricks() * g_.groups * static_cast<int64_t>(blocks_.size());
   if (!is_part_ && units < kFewTasks && units % 2 != 0 && brick_rows >= 2 * kMaxTileRows) {
-    cut_ = BrickCut(rows, ceil_div(brick_rows, 2));
-    input_.set_brick_size(cut_.size());
+    const BrickCut halves(rows, ceil_div(brick_rows, 2));
+    // So do four and two halves of the last block, and each reads its weights but once.
+    halves_last_ = cut_.bricks() == 1 && g_.groups == 1 && units > 1 && !input_.copies();
+    (halves_last_ ? last_cut_ : cut_) = halves;
+    if (!halves_last_) input_.set_brick_size(cut_.size());
   }
   joins_taps_ = consecutive && input_.dense();
   if (input_.row_stride(2) % kRowCollision == 0) most_rows_ = kMostCollidingRows;
+}
+
+// Backward-input finds the weights of a block's columns side by side, as the tile wants them. Few
+// rows do not pay for packing them.
+void Correlation::plan_weights() {
+  for_each_tap([&](const PackCell& cell) {
+    const int64_t tap = cell.kernel_line * g_.kernel[2] + axes_[2].tap(cell.offset_w, 0);
+    tap_in_w_.push_back(tap * sides_.weight_tap);
+  });
+  const int64_t rows = g_.batch * axes_[0].rows * axes_[1].rows * axes_[2].rows;
+  const bool wide = kMaxTileVectors * kernels_.lanes >= kWideRow;
+  in_place_ = sides_.weight_column == 1 && axes_[2].fold == 1 && rows <= kMostRows &&
+              sides_.weight_k % kRowCollision != 0 && (wide || sides_.weight_k <= kNearRows);
+  // Rows of weights that lie apart push each other out of the cache sooner: sums over many are
+  // taken in parts.
+  const int64_t kept = kept_rows(sides_.weight_k);
+  if (in_place_ && offset_count() * depth_ > kept) {
+    sum_parts_ = ceil_div(depth_, kept);
+    while (depth_ % sum_parts_ != 0) ++sum_parts_;
+    in_place_ = depth_ / sum_parts_ >= kPartDepth;
+  }
 }
 
 void Correlation::plan_chunks() {
@@ -197,6 +248,10 @@ void Correlation::plan_chunks() {
   const int64_t bricks = std::max<int64_t>(1, cut_.bricks());
   const std::array<int64_t, 4>& size = cut_.size();
   const int64_t brick_rows = size[0] * size[1] * size[2] * size[3];
+  if (halves_last_) {
+    chunks_ = static_cast<int64_t>(blocks_.size());
+    return;
+  }
   // Where rows are too few for that, blocks half as wide do as well.
   const int64_t units = bricks * g_.groups * static_cast<int64_t>(blocks_.size());
   // (Where one vector asks for more rows than two, reading them is what limits its tiles.)
@@ -241,7 +296,7 @@ ConvWork Correlation::work() const {
     work.transforms = groups * static_cast<double>(cut_.bricks() * chunks_) *
                       static_cast<double>(input_.scratch_floats()) / lanes;
   work.weights = packed;
-  work.packing = packed;
+  work.packing = in_place_ ? 0.0 : packed;
   work.tensors = rows * static_cast<double>(axes_[2].fold * sides_.out_channels) / lanes +
                  rows * static_cast<double>(sides_.in_channels) / lanes;
   return work;
@@ -352,16 +407,27 @@ bool Correlation::all_outputs_finite(std::span<const int64_t> rows, const TileJo
   return finite;
 }
 
+Correlation::Part Correlation::part_of(int64_t task) const {
+  if (!halves_last_)
+    return {cut_.brick(task / chunks_ / g_.groups), task / chunks_ % g_.groups, task % chunks_};
+  // Two threads take half of the tasks each, in their order: a part of the last block ends both.
+  const int64_t whole = chunks_ - 1;
+  if (task == whole / 2) return {last_cut_.brick(0), 0, whole};
+  if (task <= whole) return {cut_.brick(0), 0, task < whole / 2 ? task : task - 1};
+  return {last_cut_.brick(task - whole), 0, whole};
+}
+
 bool Correlation::run(int64_t task, const float* x, const Weights& weights,
                       const ConvEpilogue& epilogue, float* y) const {
-  const int64_t chunk = task % chunks_;
-  const int64_t group = task / chunks_ % g_.groups;
-  const Brick brick = cut_.brick(task / chunks_ / g_.groups);
+  const Part part = part_of(task);
+  const Brick& brick = part.brick;
+  const int64_t group = part.group;
   const auto blocks = static_cast<int64_t>(blocks_.size());
   Buffer<float> scratch;
   if (input_.copies()) scratch = Buffer<float>(static_cast<std::size_t>(input_.scratch_floats()));
   const float* const base =
       offset_count() == 0 ? x : input_.base(x, brick, {group * depth_, depth_}, scratch.data());
+  const bool in_place = in_place_ && weights.packed == nullptr;
   TaskMemory memory;
   const int64_t pitch = epilogue.out_pitch > 0 ? epilogue.out_pitch : sides_.out_channels;
   const std::pmr::vector<RowTable> tables =
@@ -369,7 +435,7 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
   std::pmr::vector<std::pmr::vector<TapRun>> runs(&memory);
   runs.reserve(tables.size());
   for (const RowTable& table : tables)
-    runs.push_back(list_taps(axes_, input_, table, joins_taps_, &memory));
+    runs.push_back(list_taps(axes_, input_, table, joins_taps_ && !in_place, &memory));
   float padded_bias[kMaxTileVectors * 64];
   Buffer<float> packed;
   if (weights.packed == nullptr)
@@ -377,20 +443,24 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
         static_cast<std::size_t>(offset_count() * depth_ * kMaxTileVectors * kernels_.lanes));
   std::pmr::vector<TileSegment> segments(&memory);
   bool all_finite = true;
-  for (int64_t b = blocks * chunk / chunks_; b < blocks * (chunk + 1) / chunks_; ++b) {
+  for (int64_t b = blocks * part.chunk / chunks_; b < blocks * (part.chunk + 1) / chunks_; ++b) {
     const Block& block = blocks_[static_cast<std::size_t>(b)];
     TileJob job;
-    job.b_step = block.vectors * kernels_.lanes;
+    const int64_t width = block.vectors * kernels_.lanes;
+    const bool plain = in_place && block.count == width;
+    job.b_step = plain ? sides_.weight_k : width;
     job.b = packed.data();
     if (weights.packed != nullptr)
       job.b = weights.packed + group * group_packed_ + block.packed;
+    else if (plain)
+      job.b = group_weights(weights.plain, group) + block.first;
     else
       for_each_tap([&](const PackCell& cell) {
         pack_cell(block, cell, group_weights(weights.plain, group), packed.data());
       });
     job.c = y + group * columns_ + block.first;
     if (epilogue.bias != nullptr) {
-      for (int64_t j = 0; j < job.b_step; ++j)
+      for (int64_t j = 0; j < width; ++j)
         padded_bias[j] =
             j < block.count ? epilogue.bias[group * columns_ + (block.first + j) % columns_] : 0.0f;
       job.bias = padded_bias;
@@ -404,11 +474,17 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
       job.columns = std::min(block.count, tables[t].fold * columns_ - block.first);
       if (job.columns <= 0) continue;
       segments.clear();
+      const int64_t parts = plain && !tables[t].per_tap ? sum_parts_ : 1;
+      const int64_t depth = runs[t].empty() ? 0 : runs[t].front().count * depth_ / parts;
       for (const TapRun& run : runs[t])
-        segments.push_back({run.a, run.first * depth_ * job.b_step});
+        for (int64_t p = 0; p < parts; ++p)
+          segments.push_back(
+              {run.a + p * depth,
+               plain ? tap_in_w_[static_cast<std::size_t>(run.first)] + p * depth * sides_.weight_k
+                     : run.first * depth_ * width});
       job.segments = segments.data();
       job.segment_count = static_cast<int64_t>(segments.size());
-      job.depth = segments.empty() ? 0 : runs[t].front().count * depth_;
+      job.depth = depth;
       run_tiles(tables[t], kernels_.run[block.vectors],
                 std::min(most_rows_, kernels_.max_rows[block.vectors]), job);
       if (tables[t].fold > 1) all_finite &= all_outputs_finite(tables[t].output, job);

@@ -12,6 +12,10 @@ constexpr int64_t kFewestRowsOfAKind = 7;
 // What tiles read of b before all have done so and the sums go on: it should stay in the
 // second-level cache meanwhile. Stored sums lose nothing.
 constexpr int64_t kMostFloatsOfB = 96 * 1024;
+// What a row of b takes of that, if rows lie apart: two vectors. They should not fill more than
+// half of the sets of the cache that they fall into.
+constexpr int64_t kPanelFloats = 32;
+constexpr int64_t kHalfOfCache = 128 * 1024;
 
 // Rows [first, first + count) of the brick along one axis that see the same taps.
 struct AxisKind {
@@ -227,13 +231,19 @@ std::array<InputAxis, kAxes> input_axes(const std::array<AxisLattice, kAxes>& ax
   return inputs;
 }
 
+int64_t kept_rows(int64_t b_step) {
+  const int64_t spacing = std::max<int64_t>(1, b_step & -b_step);
+  return std::min(kMostFloatsOfB / std::clamp<int64_t>(b_step, 1, kPanelFloats),
+                  kHalfOfCache / spacing);
+}
+
 void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t max_rows,
                TileJob job) {
   const auto total = static_cast<int64_t>(table.output.size());
   const int64_t tiles = ceil_div(total, max_rows);
   job.rows_step = table.per_tap ? total : 0;
   const int64_t at_once =
-      tiles < 2 ? job.segment_count : kMostFloatsOfB / std::max<int64_t>(1, job.depth * job.b_step);
+      tiles < 2 ? job.segment_count : kept_rows(job.b_step) / std::max<int64_t>(1, job.depth);
   const int64_t parts =
       std::max<int64_t>(1, ceil_div(job.segment_count, std::max<int64_t>(1, at_once)));
   for (int64_t p = 0; p < parts; ++p) {

@@ -62,6 +62,9 @@ std::pmr::vector<TapRun> list_taps(const std::array<AxisLattice, kAxes>& axes,
 std::array<InputAxis, kAxes> input_axes(const std::array<AxisLattice, kAxes>& axes,
                                         const Extents& size);
 
+/// How many rows of b, b_step floats apart, stay in the second-level cache from tile to tile.
+int64_t kept_rows(int64_t b_step);
+
 /// Runs `job` on all rows of `table` in tiles of nearly equal height: a last tile of one row would
 /// run at a fraction of the speed. Long sums are taken in parts, all tiles after each other, with
 /// the same bits. `kernels` is the column of TileKernels for the job's vectors.
