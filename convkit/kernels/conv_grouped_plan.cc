@@ -234,6 +234,16 @@ GroupedPlan::GroupedPlan(const ConvGeometry& g, Direction direction, const Group
   for (int axis = 0; axis < 2; ++axis) list_taps(g, direction, axis);
   list_blocks(g, direction, unit);
   products_ = output_count(g) / g.out_channels * g.kernel[0] * g.kernel[1] * g.kernel[2];
+  seen_ = static_cast<double>(g.batch);
+  for (int axis = 0; axis < kAxes; ++axis) {
+    int64_t seen = 0;
+    for (int64_t o = 0; o < g.out[axis]; ++o)
+      for (int64_t k = 0; k < g.kernel[axis]; ++k) {
+        const int64_t at = o * g.stride[axis] - g.pad_lo[axis] + k * g.dilation[axis];
+        seen += at >= 0 && at < g.in[axis];
+      }
+    seen_ *= static_cast<double>(seen);
+  }
   elements_ = static_cast<double>(input_count(g)) + static_cast<double>(output_count(g));
   is_large_ = elements_ * sizeof(float) > kManyBytes;
   prepare_lists();
@@ -362,7 +372,7 @@ bool GroupedPlan::is_huge() const { return elements_ * sizeof(float) > kHugeByte
 ConvWork GroupedPlan::work(const GroupedStrips& strips) const {
   const auto lanes = static_cast<double>(strips.lanes());
   ConvWork work;
-  work.products = static_cast<double>(products()) * strips.cost();
+  work.products = seen_ * strips.cost();
   work.calls = static_cast<double>(blocks() * strips.count());
   work.tensors = elements_ / lanes;
   work.packing = static_cast<double>(strips.packed_floats()) / lanes;

@@ -177,6 +177,7 @@ class GroupedPlan {
   int64_t out_channels_ = 1;
   bool is_large_ = false;
   int64_t products_ = 0;
+  double seen_ = 0.0;      // of the products, those that are not with padding
   double elements_ = 0.0;  // of input and output
   int64_t depth_ = 1;
   int64_t lanes_ = 1;
