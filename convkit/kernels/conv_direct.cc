@@ -291,7 +291,7 @@ ConvWork Correlation::work() const {
   ConvWork work;
   work.products = groups * terms * static_cast<double>(depth_ * vectors);
   work.calls = groups * rows * static_cast<double>(blocks_.size()) /
-               static_cast<double>(kernels_.max_rows[kMaxTileVectors]);
+               static_cast<double>(std::min(most_rows_, kernels_.max_rows[kMaxTileVectors]));
   if (input_.copies())
     work.transforms = groups * static_cast<double>(cut_.bricks() * chunks_) *
                       static_cast<double>(input_.scratch_floats()) / lanes;
