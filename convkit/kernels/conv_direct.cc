@@ -46,6 +46,14 @@ constexpr int64_t kPartDepth = 48;
 constexpr int64_t kRowCollision = 1024;
 constexpr int64_t kMostCollidingRows = 8;
 
+// An output of more floats than this is in no core's own cache when it is written, and a sum of so
+// many terms leaves time to fetch it.
+constexpr int64_t kNearOutput = int64_t{1} << 18;
+constexpr int64_t kTermsToFetch = 64;
+// Packed weights that stay in the second-level cache while the rows go by.
+constexpr int64_t kNearWeights = 160 * 1024;  // floats
+constexpr int64_t kFloatsPerLine = 16;
+
 // What distinguishes forward from backward-input once both are lattices.
 struct Sides {
   Extents in;
@@ -132,6 +140,11 @@ class Correlation {
     int64_t chunk;  // of the blocks
   };
   Part part_of(int64_t task) const;
+  TileJob block_job(const Block& block, int64_t group, const float* packed,
+                    const ConvEpilogue& epilogue, float* y) const;
+  void pad_bias(const Block& block, int64_t group, const float* bias, float* padded) const;
+  void run_by_rows(const RowTable& rows, const TapRun& tap, std::span<const Block> blocks,
+                   std::span<TileJob> jobs) const;
   void plan_blocks(int most_vectors);
   void plan_weights();
   void plan_input();
@@ -157,6 +170,8 @@ class Correlation {
   BrickCut last_cut_;
   BrickInput input_;
   int64_t most_rows_ = kMaxTileRows;
+  bool fetches_outputs_ = false;
+  bool goes_by_rows_ = false;      // if all weights of a task stay near
   bool joins_taps_ = false;        // channels of neighbours along W lie side by side in the input
   bool in_place_ = false;          // weights that are not packed are read where they lie
   int64_t sum_parts_ = 1;          // of a tap's sum over weights in place
@@ -219,6 +234,10 @@ void Correlation::plan_input() {
     if (!halves_last_) input_.set_brick_size(cut_.size());
   }
   joins_taps_ = consecutive && input_.dense();
+  fetches_outputs_ = !is_part_ && total * columns_ * g_.groups > kNearOutput &&
+                     offset_count() * depth_ >= kTermsToFetch;
+  goes_by_rows_ = !is_part_ && offset_count() == 1 && w_axis.fold == 1 && cut_.bricks() > 1 &&
+                  depth_ >= kTermsToFetch;
   if (input_.row_stride(2) % kRowCollision == 0) most_rows_ = kMostCollidingRows;
 }
 
@@ -436,40 +455,51 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
   runs.reserve(tables.size());
   for (const RowTable& table : tables)
     runs.push_back(list_taps(axes_, input_, table, joins_taps_ && !in_place, &memory));
-  float padded_bias[kMaxTileVectors * 64];
+  const int64_t first_block = blocks * part.chunk / chunks_;
+  const int64_t end_block = blocks * (part.chunk + 1) / chunks_;
+  constexpr int64_t kMostWidth = kMaxTileVectors * 64;
+  if (goes_by_rows_ && tables.size() == 1 && !tables[0].per_tap && end_block - first_block > 1 &&
+      weights.packed != nullptr &&
+      (end_block - first_block) * depth_ * kMaxTileVectors * kernels_.lanes <= kNearWeights) {
+    const std::span<const Block> some(blocks_.data() + first_block, blocks_.data() + end_block);
+    std::pmr::vector<TileJob> jobs(&memory);
+    jobs.reserve(some.size());
+    std::pmr::vector<float> bias(some.size() * static_cast<std::size_t>(kMostWidth), &memory);
+    for (const Block& block : some) {
+      float* const padded = bias.data() + std::ssize(jobs) * kMostWidth;
+      jobs.push_back(block_job(block, group, weights.packed, epilogue, y));
+      if (epilogue.bias == nullptr) continue;
+      pad_bias(block, group, epilogue.bias, padded);
+      jobs.back().bias = padded;
+    }
+    run_by_rows(tables[0], runs[0].front(), some, jobs);
+    return true;
+  }
+  float padded_bias[kMostWidth];
   Buffer<float> packed;
   if (weights.packed == nullptr)
     packed = Buffer<float>(
         static_cast<std::size_t>(offset_count() * depth_ * kMaxTileVectors * kernels_.lanes));
   std::pmr::vector<TileSegment> segments(&memory);
   bool all_finite = true;
-  for (int64_t b = blocks * part.chunk / chunks_; b < blocks * (part.chunk + 1) / chunks_; ++b) {
+  for (int64_t b = first_block; b < end_block; ++b) {
     const Block& block = blocks_[static_cast<std::size_t>(b)];
-    TileJob job;
+    TileJob job = block_job(block, group, weights.packed, epilogue, y);
     const int64_t width = block.vectors * kernels_.lanes;
     const bool plain = in_place && block.count == width;
-    job.b_step = plain ? sides_.weight_k : width;
-    job.b = packed.data();
-    if (weights.packed != nullptr)
-      job.b = weights.packed + group * group_packed_ + block.packed;
-    else if (plain)
+    if (plain) {
+      job.b_step = sides_.weight_k;
       job.b = group_weights(weights.plain, group) + block.first;
-    else
+    } else if (weights.packed == nullptr) {
+      job.b = packed.data();
       for_each_tap([&](const PackCell& cell) {
         pack_cell(block, cell, group_weights(weights.plain, group), packed.data());
       });
-    job.c = y + group * columns_ + block.first;
+    }
     if (epilogue.bias != nullptr) {
-      for (int64_t j = 0; j < width; ++j)
-        padded_bias[j] =
-            j < block.count ? epilogue.bias[group * columns_ + (block.first + j) % columns_] : 0.0f;
+      pad_bias(block, group, epilogue.bias, padded_bias);
       job.bias = padded_bias;
     }
-    if (epilogue.residual != nullptr)
-      job.residual = epilogue.residual + group * columns_ + block.first;
-    job.clamps = epilogue.clamps();
-    job.low = epilogue.low;
-    job.high = epilogue.high;
     for (std::size_t t = 0; t < tables.size(); ++t) {
       job.columns = std::min(block.count, tables[t].fold * columns_ - block.first);
       if (job.columns <= 0) continue;
@@ -491,6 +521,66 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
     }
   }
   return all_finite;
+}
+
+// Of one block: all but its rows, taps and bias.
+TileJob Correlation::block_job(const Block& block, int64_t group, const float* packed,
+                               const ConvEpilogue& epilogue, float* y) const {
+  TileJob job;
+  job.b_step = block.vectors * kernels_.lanes;
+  if (packed != nullptr) job.b = packed + group * group_packed_ + block.packed;
+  job.c = y + group * columns_ + block.first;
+  if (epilogue.residual != nullptr)
+    job.residual = epilogue.residual + group * columns_ + block.first;
+  job.clamps = epilogue.clamps();
+  job.low = epilogue.low;
+  job.high = epilogue.high;
+  job.fetches_c = fetches_outputs_;
+  return job;
+}
+
+void Correlation::pad_bias(const Block& block, int64_t group, const float* bias,
+                           float* padded) const {
+  for (int64_t j = 0; j < block.vectors * kernels_.lanes; ++j)
+    padded[j] = j < block.count ? bias[group * columns_ + (block.first + j) % columns_] : 0.0f;
+}
+
+// All blocks go over a tile of rows before the next one's turn, so that neighbouring outputs are
+// written soon after another. Where its inputs or outputs are one
+// stretch of memory, they fetch that of the next tile, each a part.
+void Correlation::run_by_rows(const RowTable& rows, const TapRun& tap,
+                              std::span<const Block> blocks, std::span<TileJob> jobs) const {
+  const auto total = static_cast<int64_t>(rows.output.size());
+  const int64_t tiles = ceil_div(total, std::min(most_rows_, kernels_.max_rows[kMaxTileVectors]));
+  const auto count = std::ssize(jobs);
+  const TileSegment segment = {tap.a, 0};
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t begin = total * tile / tiles;
+    const int64_t end = total * (tile + 1) / tiles;
+    const float* const* const input = rows.input.data() + begin;
+    const int64_t* const output = rows.output.data() + begin;
+    const int64_t last = end - begin - 1;
+    const bool reads_most = sides_.in_channels > sides_.out_channels;
+    const int64_t step = reads_most ? sides_.in_channels : sides_.out_channels;
+    const bool dense = chunks_ == 1 && (reads_most ? input[last] - input[0] == last * step
+                                                   : output[last] - output[0] == last * step);
+    const int64_t stretch = (last + 1) * step;
+    const float* const next =
+        (reads_most ? input[0] : jobs[0].c - blocks[0].first + output[0]) + stretch;
+    for (int64_t i = 0; i < count; ++i) {
+      TileJob& job = jobs[static_cast<std::size_t>(i)];
+      const Block& block = blocks[static_cast<std::size_t>(i)];
+      job.segments = &segment;
+      job.segment_count = 1;
+      job.depth = depth_;
+      job.columns = block.count;
+      job.rows = input;
+      job.c_offset = output;
+      job.fetch = dense ? next + stretch * i / count : nullptr;
+      job.fetch_step = kFloatsPerLine;
+      kernels_.run[block.vectors][last + 1](job);
+    }
+  }
 }
 
 // All correlations of a direction; packing and running are one parallel_for each.

@@ -17,6 +17,8 @@ constexpr int64_t kMostFloatsOfB = 96 * 1024;
 constexpr int64_t kPanelFloats = 32;
 constexpr int64_t kHalfOfCache = 128 * 1024;
 
+constexpr int64_t kFetchLine = 16;  // floats
+
 // Rows [first, first + count) of the brick along one axis that see the same taps.
 struct AxisKind {
   int64_t first;
@@ -238,7 +240,7 @@ int64_t kept_rows(int64_t b_step) {
 }
 
 void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t max_rows,
-               TileJob job) {
+               TileJob job, const float* next_b) {
   const auto total = static_cast<int64_t>(table.output.size());
   const int64_t tiles = ceil_div(total, max_rows);
   job.rows_step = table.per_tap ? total : 0;
@@ -258,9 +260,17 @@ void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t m
       part.residual = nullptr;
     }
     if (p + 1 < parts) part.clamps = false;
+    part.fetches_c = job.fetches_c && !part.accumulate;
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t begin = total * tile / tiles;
       const int64_t end = total * (tile + 1) / tiles;
+      if (next_b != nullptr) {
+        // Tile 0 fetches the first line of each row of b, tile 1 the second. The others fetch what
+        // is there.
+        const bool fetches = tile * kFetchLine < job.b_step;
+        part.fetch = fetches ? next_b + part.segments->b + tile * kFetchLine : job.b;
+        part.fetch_step = fetches ? job.b_step : 0;
+      }
       part.rows = table.input.data() + first * job.rows_step + begin;
       part.c_offset = table.output.data() + begin;
       if (part.accumulate)

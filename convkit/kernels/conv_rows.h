@@ -68,7 +68,8 @@ int64_t kept_rows(int64_t b_step);
 /// Runs `job` on all rows of `table` in tiles of nearly equal height: a last tile of one row would
 /// run at a fraction of the speed. Long sums are taken in parts, all tiles after each other, with
 /// the same bits. `kernels` is the column of TileKernels for the job's vectors.
+/// `next_b`, if not null, is the b of the job that follows, to be fetched meanwhile.
 void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t max_rows,
-               TileJob job);
+               TileJob job, const float* next_b = nullptr);
 
 }  // namespace convkit::kernels

@@ -59,9 +59,12 @@ constexpr int kRowsInRegisters = 8;
 constexpr int kRowsInRegisters = kMaxTileRows;
 #endif
 
-// The last row is fetched so many steps ahead: where steps are pixels, as in backward-weight, each
-// tile comes to a new cache line there at every step, which the hardware does not foresee.
+// Unless the job says what to fetch, it is the last row, so many steps ahead: where steps are
+// pixels, as in backward-weight, each tile comes to a new cache line there at every step, which the
+// hardware does not foresee.
 [[maybe_unused]] constexpr int64_t kStepsAhead = 16;
+// The first level is for what is in use.
+[[maybe_unused]] constexpr int kToSecondLevel = 2;
 
 template <int kRows, int kVectors>
 void RunTile(const TileJob& job) {
@@ -89,17 +92,26 @@ void RunTile(const TileJob& job) {
       CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) acc[r][v] = start;
     }
   }
+  // 64 bytes hold whole vectors, or parts of one.
+  constexpr int64_t kLine = 16;
+  if (job.fetches_c) CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+      for (int64_t j = 0; j < kVectors * lanes; j += kLine)
+        __builtin_prefetch(c + c_offset[r] + j, 1);
+    }
   const float* const* HWY_RESTRICT rows = job.rows;
   const int64_t a_step = job.a_step;
   const int64_t b_step = job.b_step;
+  [[maybe_unused]] const float* fetch = job.fetch;
+  [[maybe_unused]] const int64_t fetch_step = job.fetch != nullptr ? job.fetch_step : a_step;
   for (int64_t s = 0; s < job.segment_count; ++s, rows += job.rows_step) {
     int64_t place = job.a_start + job.segments[s].a;
     const float* HWY_RESTRICT b = job.b + job.segments[s].b;
     const float* const volatile* const more_rows = rows;
-    [[maybe_unused]] const float* const ahead = rows[kRows - 1] + kStepsAhead * a_step;
+    if (job.fetch == nullptr) fetch = rows[kRows - 1] + kStepsAhead * a_step + place;
     for (int64_t k = 0; k < job.depth; ++k) {
 #if HWY_TARGET == HWY_AVX3  // shorter tiles have no slot for it
-      __builtin_prefetch(ahead + place);
+      __builtin_prefetch(fetch, 0, kToSecondLevel);
+      fetch += fetch_step;
 #endif
       Vector column[kVectors];
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) column[v] = hn::LoadU(d, b + v * lanes);

@@ -41,6 +41,14 @@ struct TileJob {
   int64_t columns = 0;
   const float* bias = nullptr;  ///< null: zeros
   bool accumulate = false;      ///< add to what c holds; then bias must be null
+  /// Cache lines to fetch meanwhile where the instruction set leaves time for it, one with each
+  /// term: at fetch, fetch + fetch_step, ..., which need not be readable. Null: the last row's own,
+  /// some steps ahead.
+  const float* fetch = nullptr;
+  int64_t fetch_step = 0;
+  /// Whether c is far away: then it is fetched while the sum is under way. (residual is taken to
+  /// lie in the same place.)
+  bool fetches_c = false;
   /// Added to the sum, at residual[c_offset[r] + j]; may be c. Null: zeros.
   const float* residual = nullptr;
   bool clamps = false;  ///< whether to limit what is stored to [low, high]

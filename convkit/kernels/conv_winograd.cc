@@ -32,6 +32,8 @@ constexpr int64_t kSlabFloats = int64_t{1} << 21;
 constexpr int64_t kFewestSlabTiles = 112;
 constexpr int64_t kSlabTasks = 36;
 constexpr int64_t kTilesPerTask = 4;
+// Floats of weights that have a good chance to be in the last-level cache.
+constexpr int64_t kCachedWeights = int64_t{1} << 20;
 
 // Forward and backward-input are one correlation with other names: of x with w, of dy with the
 // flipped w whose channels change sides.
@@ -304,7 +306,14 @@ void WinogradCorrelation::multiply(const RowTable& rows, int64_t ring, int64_t d
   for (int64_t column = products.first; column < products.end; ++column) {
     job.b = packed + (column * points() + point) * panel;
     job.c = products.data + point * point_step(products.pitch) + (column - products.first) * width_;
-    run_tiles(rows, tiles_.run[kMaxTileVectors], tiles_.max_rows[kMaxTileVectors], job);
+    // A block's weights are near. A slab's come from the last-level cache, if they are few enough;
+    // from memory they come no sooner for being asked for.
+    const bool fetches = by_slabs_ && packed_floats() <= kCachedWeights;
+    const float* const next = column + 1 < products.end
+                                  ? job.b + points() * panel
+                                  : packed + (products.first * points() + point + 1) * panel;
+    run_tiles(rows, tiles_.run[kMaxTileVectors], tiles_.max_rows[kMaxTileVectors], job,
+              fetches ? next : nullptr);
   }
 }
 
