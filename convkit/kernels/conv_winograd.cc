@@ -34,6 +34,7 @@ constexpr int64_t kSlabTasks = 36;
 constexpr int64_t kTilesPerTask = 4;
 // Floats of weights that have a good chance to be in the last-level cache.
 constexpr int64_t kCachedWeights = int64_t{1} << 20;
+constexpr int64_t kFewTiles = 4;  // of the micro-kernel
 
 // Forward and backward-input are one correlation with other names: of x with w, of dy with the
 // flipped w whose channels change sides.
@@ -307,8 +308,10 @@ void WinogradCorrelation::multiply(const RowTable& rows, int64_t ring, int64_t d
     job.b = packed + (column * points() + point) * panel;
     job.c = products.data + point * point_step(products.pitch) + (column - products.first) * width_;
     // A block's weights are near. A slab's come from the last-level cache, if they are few enough;
-    // from memory they come no sooner for being asked for.
-    const bool fetches = by_slabs_ && packed_floats() <= kCachedWeights;
+    // from memory they come no sooner for being asked for, and many tiles hardly wait for them.
+    const int64_t most_rows = kFewTiles * tiles_.max_rows[kMaxTileVectors];
+    const bool fetches = by_slabs_ && packed_floats() <= kCachedWeights &&
+                         static_cast<int64_t>(rows.output.size()) <= most_rows;
     const float* const next = column + 1 < products.end
                                   ? job.b + points() * panel
                                   : packed + (products.first * points() + point + 1) * panel;
