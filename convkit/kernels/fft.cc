@@ -201,6 +201,13 @@ void RunPass(const FftPlan::Pass& pass, const float* twiddles, const FftLine& li
   }
 }
 
+// A butterfly of eight wants 16 registers for its elements alone.
+#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
+constexpr int kMaxRadix = 8;
+#else
+constexpr int kMaxRadix = 4;
+#endif
+
 template <bool kTwiddlesFirst>
 void RunPassOf(const FftPlan& plan, const FftPlan::Pass& pass, const FftLine& line, Parts parts) {
   const float* const twiddles = plan.twiddles.data() + pass.twiddles;
@@ -216,7 +223,7 @@ void RunPassOf(const FftPlan& plan, const FftPlan::Pass& pass, const FftLine& li
     case 5:
       return RunPass<5, kTwiddlesFirst>(pass, twiddles, line, parts);
     default:
-      return RunPass<8, kTwiddlesFirst>(pass, twiddles, line, parts);
+      if constexpr (kMaxRadix == 8) RunPass<8, kTwiddlesFirst>(pass, twiddles, line, parts);
   }
 }
 
@@ -242,10 +249,7 @@ const FftKernels* Kernels() {
   static const FftKernels kernels = [] {
     FftKernels filled;
     filled.lanes = static_cast<int64_t>(hn::Lanes(Floats()));
-    // A butterfly of eight wants 16 registers for its elements alone.
-#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
-    filled.max_radix = 8;
-#endif
+    filled.max_radix = kMaxRadix;
     filled.transform = TransformLine;
     return filled;
   }();
