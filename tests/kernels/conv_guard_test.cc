@@ -113,10 +113,10 @@ int expect_slices(const ConvGeometry& g) {
         for (int64_t i = 0; i < floats; ++i) {
           const int64_t channel = (i - first + pitch) % pitch;
           const bool inside = i >= first && channel < channels;
-          const float want =
+          const float left =
               inside ? plain[static_cast<std::size_t>((i - first) / pitch * channels + channel)]
                      : kNeighbour;
-          wrong += std::memcmp(&want, to.data() + i, sizeof want) != 0;
+          wrong += std::memcmp(&left, to.data() + i, sizeof left) != 0;
         }
         EXPECT_EQ(wrong, 0) << row.name << " " << name(direction) << " of " << to_string(g)
                             << " on " << target;

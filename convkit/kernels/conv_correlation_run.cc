@@ -1,0 +1,183 @@
+#include <algorithm>
+
+#include "convkit/base/checked.h"
+#include "convkit/base/task_memory.h"
+#include "convkit/kernels/conv_correlation.h"
+
+namespace convkit::kernels {
+namespace {
+
+// Packed weights that stay in the second-level cache while the rows go by.
+constexpr int64_t kNearWeights = 160 * 1024;  // floats
+constexpr int64_t kFloatsPerLine = 16;
+
+}  // namespace
+
+// Neighbours along W join to one stretch of memory, if the columns are all channels.
+bool Correlation::all_outputs_finite(std::span<const int64_t> rows, const TileJob& job) const {
+  bool finite = true;
+  for (std::size_t i = 0; i < rows.size();) {
+    const float* const from = job.c + rows[i];
+    int64_t count = job.columns;
+    for (++i; i < rows.size() && job.c + rows[i] == from + count; ++i) count += job.columns;
+    finite &= kernels_.all_finite(from, count);
+  }
+  return finite;
+}
+
+Correlation::Part Correlation::part_of(int64_t task) const {
+  if (!halves_last_)
+    return {cut_.brick(task / chunks_ / g_.groups), task / chunks_ % g_.groups, task % chunks_};
+  // Two threads take half of the tasks each, in their order: a part of the last block ends both.
+  const int64_t whole = chunks_ - 1;
+  if (task == whole / 2) return {last_cut_.brick(0), 0, whole};
+  if (task <= whole) return {cut_.brick(0), 0, task < whole / 2 ? task : task - 1};
+  return {last_cut_.brick(task - whole), 0, whole};
+}
+
+bool Correlation::run(int64_t task, const float* x, const Weights& weights,
+                      const ConvEpilogue& epilogue, float* y) const {
+  const Part part = part_of(task);
+  const Brick& brick = part.brick;
+  const int64_t group = part.group;
+  const auto blocks = static_cast<int64_t>(blocks_.size());
+  Buffer<float> scratch;
+  if (input_.copies()) scratch = Buffer<float>(static_cast<std::size_t>(input_.scratch_floats()));
+  const float* const base =
+      offset_count() == 0 ? x : input_.base(x, brick, {group * depth_, depth_}, scratch.data());
+  const bool in_place = in_place_ && weights.packed == nullptr;
+  TaskMemory memory;
+  const int64_t pitch = epilogue.out_pitch > 0 ? epilogue.out_pitch : sides_.out_channels;
+  const std::pmr::vector<RowTable> tables =
+      list_rows({axes_, input_, base, zeros_.data(), sides_.out, pitch}, brick, &memory);
+  std::pmr::vector<std::pmr::vector<TapRun>> runs(&memory);
+  runs.reserve(tables.size());
+  for (const RowTable& table : tables)
+    runs.push_back(list_taps(axes_, input_, table, joins_taps_ && !in_place, &memory));
+  const int64_t first_block = blocks * part.chunk / chunks_;
+  const int64_t end_block = blocks * (part.chunk + 1) / chunks_;
+  constexpr int64_t kMostWidth = kMaxTileVectors * 64;
+  if (goes_by_rows_ && tables.size() == 1 && !tables[0].per_tap && end_block - first_block > 1 &&
+      weights.packed != nullptr &&
+      (end_block - first_block) * depth_ * kMaxTileVectors * kernels_.lanes <= kNearWeights) {
+    const std::span<const Block> some(blocks_.data() + first_block, blocks_.data() + end_block);
+    std::pmr::vector<TileJob> jobs(&memory);
+    jobs.reserve(some.size());
+    std::pmr::vector<float> bias(some.size() * static_cast<std::size_t>(kMostWidth), &memory);
+    for (const Block& block : some) {
+      float* const padded = bias.data() + std::ssize(jobs) * kMostWidth;
+      jobs.push_back(block_job(block, group, weights.packed, epilogue, y));
+      if (epilogue.bias == nullptr) continue;
+      pad_bias(block, group, epilogue.bias, padded);
+      jobs.back().bias = padded;
+    }
+    run_by_rows(tables[0], runs[0].front(), some, jobs);
+    return true;
+  }
+  float padded_bias[kMostWidth];
+  Buffer<float> packed;
+  if (weights.packed == nullptr)
+    packed = Buffer<float>(
+        static_cast<std::size_t>(offset_count() * depth_ * kMaxTileVectors * kernels_.lanes));
+  std::pmr::vector<TileSegment> segments(&memory);
+  bool all_finite = true;
+  for (int64_t b = first_block; b < end_block; ++b) {
+    const Block& block = blocks_[static_cast<std::size_t>(b)];
+    TileJob job = block_job(block, group, weights.packed, epilogue, y);
+    const int64_t width = block.vectors * kernels_.lanes;
+    const bool plain = in_place && block.count == width;
+    if (plain) {
+      job.b_step = sides_.weight_k;
+      job.b = group_weights(weights.plain, group) + block.first;
+    } else if (weights.packed == nullptr) {
+      job.b = packed.data();
+      pack_block(block, group_weights(weights.plain, group), packed.data());
+    }
+    if (epilogue.bias != nullptr) {
+      pad_bias(block, group, epilogue.bias, padded_bias);
+      job.bias = padded_bias;
+    }
+    for (std::size_t t = 0; t < tables.size(); ++t) {
+      job.columns = std::min(block.count, tables[t].fold * columns_ - block.first);
+      if (job.columns <= 0) continue;
+      segments.clear();
+      const int64_t parts = plain && !tables[t].per_tap ? sum_parts_ : 1;
+      const int64_t depth = runs[t].empty() ? 0 : runs[t].front().count * depth_ / parts;
+      for (const TapRun& run : runs[t])
+        for (int64_t p = 0; p < parts; ++p)
+          segments.push_back(
+              {run.a + p * depth,
+               plain ? tap_in_w_[static_cast<std::size_t>(run.first)] + p * depth * sides_.weight_k
+                     : run.first * depth_ * width});
+      job.segments = segments.data();
+      job.segment_count = static_cast<int64_t>(segments.size());
+      job.depth = depth;
+      run_tiles(tables[t], kernels_.run[block.vectors],
+                std::min(most_rows_, kernels_.max_rows[block.vectors]), job);
+      if (tables[t].fold > 1) all_finite &= all_outputs_finite(tables[t].output, job);
+    }
+  }
+  return all_finite;
+}
+
+// Of one block: all but its rows, taps and bias.
+TileJob Correlation::block_job(const Block& block, int64_t group, const float* packed,
+                               const ConvEpilogue& epilogue, float* y) const {
+  TileJob job;
+  job.b_step = block.vectors * kernels_.lanes;
+  if (packed != nullptr) job.b = packed + group * group_packed_ + block.packed;
+  job.c = y + group * columns_ + block.first;
+  if (epilogue.residual != nullptr)
+    job.residual = epilogue.residual + group * columns_ + block.first;
+  job.clamps = epilogue.clamps();
+  job.low = epilogue.low;
+  job.high = epilogue.high;
+  job.fetches_c = fetches_outputs_;
+  return job;
+}
+
+void Correlation::pad_bias(const Block& block, int64_t group, const float* bias,
+                           float* padded) const {
+  for (int64_t j = 0; j < block.vectors * kernels_.lanes; ++j)
+    padded[j] = j < block.count ? bias[group * columns_ + (block.first + j) % columns_] : 0.0f;
+}
+
+// All blocks go over a tile of rows before the next one's turn, so that neighbouring outputs are
+// written soon after another. Where its inputs or outputs are one
+// stretch of memory, they fetch that of the next tile, each a part.
+void Correlation::run_by_rows(const RowTable& rows, const TapRun& tap,
+                              std::span<const Block> blocks, std::span<TileJob> jobs) const {
+  const auto total = static_cast<int64_t>(rows.output.size());
+  const int64_t tiles = ceil_div(total, std::min(most_rows_, kernels_.max_rows[kMaxTileVectors]));
+  const auto count = std::ssize(jobs);
+  const TileSegment segment = {tap.a, 0};
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t begin = total * tile / tiles;
+    const int64_t end = total * (tile + 1) / tiles;
+    const float* const* const input = rows.input.data() + begin;
+    const int64_t* const output = rows.output.data() + begin;
+    const int64_t last = end - begin - 1;
+    const bool reads_most = sides_.in_channels > sides_.out_channels;
+    const int64_t step = reads_most ? sides_.in_channels : sides_.out_channels;
+    const bool dense = chunks_ == 1 && (reads_most ? input[last] - input[0] == last * step
+                                                   : output[last] - output[0] == last * step);
+    const int64_t stretch = (last + 1) * step;
+    const float* const next =
+        (reads_most ? input[0] : jobs[0].c - blocks[0].first + output[0]) + stretch;
+    for (int64_t i = 0; i < count; ++i) {
+      TileJob& job = jobs[static_cast<std::size_t>(i)];
+      const Block& block = blocks[static_cast<std::size_t>(i)];
+      job.segments = &segment;
+      job.segment_count = 1;
+      job.depth = depth_;
+      job.columns = block.count;
+      job.rows = input;
+      job.c_offset = output;
+      job.fetch = dense ? next + stretch * i / count : nullptr;
+      job.fetch_step = kFloatsPerLine;
+      kernels_.run[block.vectors][last + 1](job);
+    }
+  }
+}
+
+}  // namespace convkit::kernels
