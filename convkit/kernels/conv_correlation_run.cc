@@ -143,8 +143,8 @@ void Correlation::pad_bias(const Block& block, int64_t group, const float* bias,
 }
 
 // All blocks go over a tile of rows before the next one's turn, so that neighbouring outputs are
-// written soon after another. Where its inputs or outputs are one
-// stretch of memory, they fetch that of the next tile, each a part.
+// written soon after another. Where its inputs or outputs are one stretch of memory, they fetch
+// that of the next tile, each a part.
 void Correlation::run_by_rows(const RowTable& rows, const TapRun& tap,
                               std::span<const Block> blocks, std::span<TileJob> jobs) const {
   const auto total = static_cast<int64_t>(rows.output.size());
