@@ -8,29 +8,13 @@
 #include <thread>
 #include <vector>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ADDRESS_SANITIZED 1
-#elif defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ADDRESS_SANITIZED 1
-#elif __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifdef ADDRESS_SANITIZED
-#define SANITIZED 1
-#endif
+#include "tests/support/sanitizers.h"
 
 namespace convkit {
 namespace {
 
-#ifdef ADDRESS_SANITIZED
-constexpr bool kCachesMemory = false;  // so that the sanitizer sees every misuse
-#else
-constexpr bool kCachesMemory = true;
-#endif
+using test::kCachesMemory;
+
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 class Memory : public ::testing::Test {
@@ -141,7 +125,7 @@ TEST_F(Memory, ThrowsForMoreThanThereIsAndStaysUsable) {
   const std::size_t before = allocated_bytes();
   EXPECT_THROW(allocate(SIZE_MAX), std::bad_alloc);
   EXPECT_THROW(allocate(SIZE_MAX / 2), std::bad_alloc);
-#ifndef SANITIZED  // a sanitizer ends the program instead
+#ifndef CONVKIT_SANITIZED  // a sanitizer ends the program instead
   EXPECT_THROW(allocate(std::size_t{1} << 60), std::bad_alloc);
 #endif
   EXPECT_EQ(allocated_bytes(), before);

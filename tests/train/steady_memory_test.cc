@@ -11,14 +11,7 @@
 #include "convkit/optim/adam.h"
 #include "convkit/optim/sgd.h"
 #include "tests/support/on_threads.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define ADDRESS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ADDRESS_SANITIZED 1
-#endif
-#endif
+#include "tests/support/sanitizers.h"
 
 namespace convkit::train {
 namespace {
@@ -26,9 +19,8 @@ namespace {
 // One thread: on several, how many tasks hold scratch memory at once is a matter of chance.
 template <class Net, class Optimizer>
 void expect_steady(Net net, Optimizer optimizer, const Shape& input) {
-#ifdef ADDRESS_SANITIZED
-  GTEST_SKIP() << "the cache is off, so that the sanitizer sees every misuse";
-#endif
+  if (!test::kCachesMemory)
+    GTEST_SKIP() << "the cache is off, so that the sanitizer sees every misuse";
   const test::OnThreads one(1);
   const Tensor x = randn(input);
   const Tensor labels = zeros({input[0]}, DType::int64);
