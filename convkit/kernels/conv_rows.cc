@@ -264,7 +264,7 @@ void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t m
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t begin = total * tile / tiles;
       const int64_t end = total * (tile + 1) / tiles;
-      if (next_b != nullptr) {
+      if (next_b != nullptr && part.segment_count > 0) {
         // Tile 0 fetches the first line of each row of b, tile 1 the second. The others fetch what
         // is there.
         const bool fetches = tile * kFetchLine < job.b_step;
