@@ -94,7 +94,7 @@ auto word_of(const Part& part) {
 }
 
 /// The text of all parts, whose types `letters` tells. One function for the hundreds of messages,
-/// each of which only lists its arguments: as a template it was a thirtieth of the library.
+/// each of which only lists its arguments: as a template it would be there once for each.
 [[gnu::cold]] CONVKIT_API std::string joined(const char* letters, ...);
 
 template <class... Parts>

@@ -23,7 +23,7 @@ constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 constexpr int64_t kFewChannels = 32;
 constexpr int64_t kPackDepth = 16;
 // Up to so many bricks, tasks that pack their own weights again for each brick are faster than
-// tasks that share them, half of which then come out of another core's cache at some 12 GB/s.
+// tasks that share them, half of which then come, slowly, out of another core's cache.
 constexpr int64_t kFewBricks = 4;
 // Rows of weights in place are read as fast as packed ones if the tile has 28 multiply-adds to do
 // for each, as with AVX-512, or if several lie on a page.

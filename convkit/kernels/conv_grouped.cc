@@ -102,7 +102,7 @@ class GroupedCorrelation : public ConvProgram {
   int64_t block_parts_ = 1;
   int64_t strip_parts_ = 1;
   // Threads take neighbouring tasks. Strips first, each reads the weights that it has packed itself
-  // (out of another core's cache they come at 12 GB/s); blocks first, its part of the picture.
+  // (out of another core's cache they come slowly); blocks first, its part of the picture.
   bool strips_first_ = false;
 };
 

@@ -11,6 +11,7 @@
 #include "convkit/io/file.h"
 #include "convkit/io/media/image.h"
 #include "convkit/io/safetensors.h"
+#include "convkit/kernels/conv_planner.h"
 #include "convkit/onnx/import.h"
 #include "tests/cli/run_tool.h"
 #include "tests/support/limits.h"
@@ -22,7 +23,6 @@ namespace {
 
 using nlohmann::json;
 using testing::AllOf;
-using testing::AnyOf;
 using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -174,8 +174,12 @@ TEST(Cli, SummarisesNets) {
   EXPECT_EQ(summary["input"], json({2, 1, 32, 32}));
   EXPECT_EQ(summary["layers"][0]["output"], json({2, 7}));
   EXPECT_EQ(summary["layers"][1]["receptive_field"], json({7, 7}));
-  EXPECT_THAT(summary["layers"][1]["algorithm"]["name"], AnyOf("winograd4", "grouped", "direct"));
-  EXPECT_TRUE(summary["layers"][1]["algorithm"]["reason"].is_string());
+  const json& conv1 = summary["layers"][1];
+  EXPECT_EQ(conv1["plan"]["problem"], "mb2ic1ih32oc64oh16kh7sh2ph3");
+  const kernels::ConvChoice chosen = kernels::choose(
+      kernels::parse_problem("mb2ic1ih32oc64oh16kh7sh2ph3"), kernels::Direction::forward);
+  EXPECT_EQ(conv1["algorithm"]["name"], chosen.algorithm->name);
+  EXPECT_EQ(conv1["algorithm"]["reason"], chosen.reason);
   EXPECT_TRUE(summary["layers"][2]["algorithm"].is_null());
   EXPECT_THAT(convkit({"summary", "--list"}).out, HasSubstr("resnet50"));
   EXPECT_EQ(json_of(convkit({"summary", "--list", "--json"}))["models"][0], "default");
