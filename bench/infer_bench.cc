@@ -4,11 +4,16 @@
 //
 // Reads commands from its input, and answers each with a line of JSON:
 //
-//   load               {"seconds": of reading the file}
-//   run SHAPE N S      {"seconds": [of each run]}; N runs at least, and more until S seconds are
-//   over answer SHAPE       {"values": [the first outputs]}, for the same input as the peer's gflop
-//   SHAPE        {"gflop": of the steps, two operations for a multiply-add} memory {"bytes": the
-//   most this process has taken}
+//   load
+//       {"seconds": of reading the file}
+//   run SHAPE N S
+//       {"seconds": [of each run]}; N runs at least, and more until S seconds are over
+//   answer SHAPE
+//       {"values": [the first outputs]}, for the same input as the peer's
+//   gflop SHAPE
+//       {"gflop": of the steps, two operations for a multiply-add}
+//   memory
+//       {"bytes": the most this process has taken}
 //
 // SHAPE is written 1x3x224x224. The first run with a shape makes the net ready for it.
 #include <algorithm>
