@@ -1,38 +1,88 @@
 #include "convkit/tensor/layout.h"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "convkit/base/thread_pool.h"
 
 namespace convkit {
 namespace {
 
-// target[b][c][r] = source[b][r][c], in blocks that fit the first-level cache.
-template <class T>
-void transpose_as(int64_t batch, int64_t rows, int64_t columns, const T* source, T* target) {
-  constexpr int64_t kBlock = 32;
-  const int64_t blocks = (rows + kBlock - 1) / kBlock;
-  const int64_t blocks_per_task =
-      std::max<int64_t>(1, 65536 / (kBlock * std::max<int64_t>(columns, 1)));
-  parallel_ranges(batch * blocks, blocks_per_task, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t offset = block / blocks * rows * columns;
-      const int64_t row_begin = block % blocks * kBlock;
-      const int64_t row_end = std::min(rows, row_begin + kBlock);
-      for (int64_t column_begin = 0; column_begin < columns; column_begin += kBlock) {
-        const int64_t column_end = std::min(columns, column_begin + kBlock);
-        for (int64_t c = column_begin; c < column_end; ++c)
-          for (int64_t r = row_begin; r < row_end; ++r)
-            target[offset + c * rows + r] = source[offset + r * columns + c];
-      }
-    }
-  });
+// Where neighbours along an axis are: elements apart in the target and in the source.
+struct Axis {
+  int64_t extent;
+  int64_t to;
+  int64_t from;
+};
+
+// Axes in the order of the target's memory, of which those that stand in the same order in the
+// source are one.
+std::vector<Axis> merged(std::vector<Axis> axes) {
+  std::erase_if(axes, [](const Axis& axis) { return axis.extent == 1; });
+  std::sort(axes.begin(), axes.end(), [](const Axis& a, const Axis& b) { return a.to > b.to; });
+  std::vector<Axis> result;
+  for (const Axis& axis : axes) {
+    if (!result.empty() && result.back().from == axis.extent * axis.from)
+      result.back() = {result.back().extent * axis.extent, axis.to, axis.from};
+    else
+      result.push_back(axis);
+  }
+  return result;
 }
 
-void transpose(int64_t batch, int64_t rows, int64_t columns, std::size_t item, const void* source,
-               void* target) {
+// Copies by tiles of two axes, one with neighbours in the target and one with neighbours in the
+// source, that fit the first-level cache.
+template <class T>
+void copy_as(std::vector<Axis> axes, const T* source, T* target) {
+  constexpr int64_t kBlock = 32;
+  constexpr int64_t kPerTask = 1 << 15;
+  Axis columns = {1, 1, 1};
+  Axis rows = {1, 1, 1};
+  if (!axes.empty()) {
+    columns = axes.back();
+    axes.pop_back();
+  }
+  if (columns.from != 1 && !axes.empty()) {
+    const auto nearest = std::min_element(
+        axes.begin(), axes.end(), [](const Axis& a, const Axis& b) { return a.from < b.from; });
+    rows = *nearest;
+    axes.erase(nearest);
+  }
+  const int64_t blocks = (rows.extent + kBlock - 1) / kBlock;
+  int64_t tiles = blocks;
+  for (const Axis& axis : axes) tiles *= axis.extent;
+  const int64_t per_tile = std::min(rows.extent, kBlock) * columns.extent;
+  parallel_ranges(
+      tiles, std::max<int64_t>(1, kPerTask / per_tile), [&](int64_t begin, int64_t end) {
+        for (int64_t tile = begin; tile < end; ++tile) {
+          const int64_t first = tile % blocks * kBlock;
+          const int64_t count = std::min(kBlock, rows.extent - first);
+          const T* from = source + first * rows.from;
+          T* to = target + first * rows.to;
+          int64_t left = tile / blocks;
+          for (std::size_t i = axes.size(); i-- > 0; left /= axes[i].extent) {
+            from += left % axes[i].extent * axes[i].from;
+            to += left % axes[i].extent * axes[i].to;
+          }
+          if (columns.from == 1) {
+            std::memcpy(to, from, static_cast<std::size_t>(columns.extent) * sizeof(T));
+            continue;
+          }
+          for (int64_t block = 0; block < columns.extent; block += kBlock) {
+            const int64_t last = std::min(columns.extent, block + kBlock);
+            for (int64_t row = 0; row < count; ++row)
+              for (int64_t column = block; column < last; ++column)
+                to[row * rows.to + column] = from[row * rows.from + column * columns.from];
+          }
+        }
+      });
+}
+
+// target[Σ index · to] = source[Σ index · from]; `to` must fill the target densely.
+void copy(std::vector<Axis> axes, std::size_t item, const void* source, void* target) {
   const auto run = [&]<class T>(T) {
-    transpose_as(batch, rows, columns, static_cast<const T*>(source), static_cast<T*>(target));
+    copy_as(merged(std::move(axes)), static_cast<const T*>(source), static_cast<T*>(target));
   };
   switch (item) {
     case 1:
@@ -82,22 +132,18 @@ std::vector<int64_t> memory_strides(const Shape& shape) {
 
 void row_major_to_memory(const Shape& shape, std::size_t item, const void* source, void* target) {
   if (shape.numel() == 0) return;
-  if (is_row_major(shape)) {
-    std::memcpy(target, source, static_cast<std::size_t>(shape.numel()) * item);
-    return;
-  }
-  const LayoutView view = layout_view(shape);
-  transpose(view.batch, view.channels, view.spatial, item, source, target);
+  const auto [batch, channels, spatial] = layout_view(shape);
+  const int64_t picture = channels * spatial;
+  copy({{batch, picture, picture}, {spatial, channels, 1}, {channels, 1, spatial}}, item, source,
+       target);
 }
 
 void memory_to_row_major(const Shape& shape, std::size_t item, const void* source, void* target) {
   if (shape.numel() == 0) return;
-  if (is_row_major(shape)) {
-    std::memcpy(target, source, static_cast<std::size_t>(shape.numel()) * item);
-    return;
-  }
-  const LayoutView view = layout_view(shape);
-  transpose(view.batch, view.spatial, view.channels, item, source, target);
+  const auto [batch, channels, spatial] = layout_view(shape);
+  const int64_t picture = channels * spatial;
+  copy({{batch, picture, picture}, {channels, spatial, 1}, {spatial, 1, channels}}, item, source,
+       target);
 }
 
 void permute_memory(const Shape& source_shape, std::span<const int64_t> permutation,
@@ -109,26 +155,10 @@ void permute_memory(const Shape& source_shape, std::span<const int64_t> permutat
   if (target_shape.numel() == 0) return;
   const std::vector<int64_t> from = memory_strides(source_shape);
   const std::vector<int64_t> to = memory_strides(target_shape);
-  // Walks the target's logical axes, the outermost split off as tasks.
-  const int64_t outer = rank == 0 ? 1 : extents[0];
-  parallel_for(outer, [&](int64_t first) {
-    std::vector<int64_t> index(rank, 0);
-    if (rank > 0) index[0] = first;
-    for (;;) {
-      int64_t read = 0;
-      int64_t write = 0;
-      for (std::size_t i = 0; i < rank; ++i) {
-        read += index[i] * from[static_cast<std::size_t>(permutation[i])];
-        write += index[i] * to[i];
-      }
-      std::memcpy(static_cast<std::byte*>(target) + static_cast<std::size_t>(write) * item,
-                  static_cast<const std::byte*>(source) + static_cast<std::size_t>(read) * item,
-                  item);
-      std::size_t axis = rank;
-      while (axis > 1 && ++index[axis - 1] == extents[axis - 1]) index[--axis] = 0;
-      if (axis <= 1) return;
-    }
-  });
+  std::vector<Axis> axes;
+  for (std::size_t i = 0; i < rank; ++i)
+    axes.push_back({extents[i], to[i], from[static_cast<std::size_t>(permutation[i])]});
+  copy(std::move(axes), item, source, target);
 }
 
 }  // namespace convkit

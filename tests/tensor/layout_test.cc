@@ -141,7 +141,7 @@ TEST(Layout, ReshapesInPlaceOnlyWhenNoElementMoves) {
 
 TEST(PermuteMemory, MovesEveryElementWhereThePermutationSays) {
   for (const Shape& shape : {Shape{}, Shape{5}, Shape{2, 3}, Shape{2, 3, 4}, Shape{2, 3, 4, 5},
-                             Shape{3, 1, 2, 2, 4}, Shape{2, 0, 3}}) {
+                             Shape{3, 1, 2, 2, 4}, Shape{2, 0, 3}, Shape{2, 35, 3, 66}}) {
     std::vector<int64_t> permutation(static_cast<std::size_t>(shape.dim()));
     std::iota(permutation.begin(), permutation.end(), 0);
     const Tensor source = from_values(counting<double>(shape), shape);
