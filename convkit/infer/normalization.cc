@@ -149,8 +149,11 @@ Tensors run_layer_normalization(const Call& call) {
   const Tensor& x = call.input(0);
   need_floating(call, 0);
   const std::size_t axis = normal_axis(call.integer("axis"), x.dim());
+  // All axes from that one on, or, where a pass has moved it (sink_transposes), that one.
   std::vector<bool> taken(static_cast<std::size_t>(x.dim()), true);
   std::fill_n(taken.begin(), axis, false);
+  if (call.node.attributes.find("single_axis") != nullptr)
+    std::fill(taken.begin() + static_cast<std::ptrdiff_t>(axis) + 1, taken.end(), false);
   const Moments m = moments_of(x, taken);
   const auto strides = [&](std::size_t i) {
     if (!call.has(i)) return none(x);

@@ -84,18 +84,9 @@ int64_t gemm_to_conv(graph::Graph& graph) {
       if (!bias.defined()) continue;
     }
     const std::string name = node.name;
-    Node conv{.op = Op::conv,
-              .name = name,
-              .inputs = {node.inputs[0]},
-              .attributes = {{"auto_pad", std::string("NOTSET")},
-                             {"dilations", std::vector<int64_t>{}},
-                             {"group", int64_t{1}},
-                             {"kernel_shape", std::vector<int64_t>{}},
-                             {"pads", std::vector<int64_t>{}},
-                             {"strides", std::vector<int64_t>{}}}};
-    make_fused(conv);
-    conv.inputs.push_back(
-        rewriter.add_constant(name + ".weight", weight_of(*b, transposed, alpha)));
+    Node conv = convolution_node(name);
+    conv.inputs = {node.inputs[0],
+                   rewriter.add_constant(name + ".weight", weight_of(*b, transposed, alpha))};
     if (bias.defined()) conv.inputs.push_back(rewriter.add_constant(name + ".bias", bias));
     rewriter.take_over(rewriter.node(n), std::move(conv));
   }

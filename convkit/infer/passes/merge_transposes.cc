@@ -27,26 +27,27 @@ bool keeps_order(const std::vector<int64_t>& permutation) {
 
 }  // namespace
 
+void merge_transpose(Rewriter& rewriter, Node& node) {
+  // An empty permutation reverses axes whose number is not known here.
+  std::vector<int64_t> permutation = node.attributes.integers("perm");
+  const Node* before = rewriter.producer(node.inputs[0]);
+  if (before != nullptr && before != &node && before->op == Op::transpose) {
+    const std::vector<int64_t> both = composed(permutation, before->attributes.integers("perm"));
+    if (!both.empty()) {
+      permutation = both;
+      Node merged = node;
+      merged.attributes.set("perm", both);
+      merged.inputs[0] = before->inputs[0];
+      rewriter.take_over(node, std::move(merged));
+    }
+  }
+  if (keeps_order(permutation)) rewriter.bypass(node, node.outputs[0], node.inputs[0]);
+}
+
 int64_t merge_transposes(graph::Graph& graph) {
   Rewriter rewriter(graph);
-  for (std::size_t n = 0; n < rewriter.size(); ++n) {
-    Node& node = rewriter.node(n);
-    if (node.op != Op::transpose) continue;
-    // An empty permutation reverses axes whose number is not known here.
-    std::vector<int64_t> permutation = node.attributes.integers("perm");
-    const Node* before = rewriter.producer(node.inputs[0]);
-    if (before != nullptr && before != &node && before->op == Op::transpose) {
-      const std::vector<int64_t> both = composed(permutation, before->attributes.integers("perm"));
-      if (!both.empty()) {
-        permutation = both;
-        Node merged = node;
-        merged.attributes.set("perm", both);
-        merged.inputs[0] = before->inputs[0];
-        rewriter.take_over(node, std::move(merged));
-      }
-    }
-    if (keeps_order(permutation)) rewriter.bypass(node, node.outputs[0], node.inputs[0]);
-  }
+  for (std::size_t n = 0; n < rewriter.size(); ++n)
+    if (rewriter.node(n).op == Op::transpose) merge_transpose(rewriter, rewriter.node(n));
   return rewriter.finish();
 }
 

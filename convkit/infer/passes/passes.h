@@ -18,6 +18,22 @@ CONVKIT_API int64_t fold_constants(graph::Graph& graph, int64_t most_bytes = int
 /// Identity, and Dropout outside of training: readers read the input.
 CONVKIT_API int64_t remove_identities(graph::Graph& graph);
 
+/// Functions that exporters write out in their parts are one node again: Gelu as x·(1 +
+/// erf(x/√2))/2, Swish as x·Sigmoid(x), HardSwish as x·Clip(x + 3, 0, 6)/6 or x·HardSigmoid(x),
+/// Mish as x·tanh(Softplus(x)); Pow(x, 2) is Mul(x, x).
+CONVKIT_API int64_t fuse_functions(graph::Graph& graph);
+
+/// (x − mean(x)) / √(mean((x − mean(x))²) + eps) · scale + bias over the last axis is
+/// LayerNormalization. Finds squares as fuse_functions() leaves them.
+CONVKIT_API int64_t fuse_layer_norm(graph::Graph& graph);
+
+/// A Transpose changes places with what alone reads it: functions of single elements, arithmetic
+/// with a constant, LayerNormalization over the last axis (which gets the attribute `single_axis`
+/// and another `axis`), MatMul over what were channels (which becomes a convolution of one tap).
+/// Nets that go to channels-last and back (ConvNeXt) have their transpositions side by side then,
+/// where merge_transposes() ends them.
+CONVKIT_API int64_t sink_transposes(graph::Graph& graph);
+
 /// Transpose(Transpose(x)) is one Transpose, or none where nothing has moved.
 CONVKIT_API int64_t merge_transposes(graph::Graph& graph);
 

@@ -151,6 +151,19 @@ bool is_plain_conv(const Node& node) {
          node.attributes.number("low") == -kInfinity && node.attributes.number("high") == kInfinity;
 }
 
+Node convolution_node(const std::string& name) {
+  Node conv{.op = Op::conv,
+            .name = name,
+            .attributes = {{"auto_pad", std::string("NOTSET")},
+                           {"dilations", std::vector<int64_t>{}},
+                           {"group", int64_t{1}},
+                           {"kernel_shape", std::vector<int64_t>{}},
+                           {"pads", std::vector<int64_t>{}},
+                           {"strides", std::vector<int64_t>{}}}};
+  make_fused(conv);
+  return conv;
+}
+
 void make_fused(Node& node) {
   if (node.op == Op::fused_conv) return;
   node.op = Op::fused_conv;

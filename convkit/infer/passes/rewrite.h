@@ -69,8 +69,12 @@ inline constexpr std::size_t kMostFused = 16;
 bool is_conv(const graph::Node& node);
 /// True for a convolution that nothing but its bias follows yet.
 bool is_plain_conv(const graph::Node& node);
+/// A FusedConv without inputs, strides, pads and limits.
+graph::Node convolution_node(const std::string& name);
 /// Makes a Conv a FusedConv without limits, if it is not one yet.
 void make_fused(graph::Node& node);
+/// Makes a Transpose of a Transpose one, or none where nothing has moved.
+void merge_transpose(Rewriter& rewriter, graph::Node& transpose);
 /// Appends to the attribute `fused`.
 void note_fused(graph::Node& node, graph::Op op);
 

@@ -6,6 +6,7 @@
 #include "convkit/base/thread_pool.h"
 #include "convkit/infer/steps/step.h"
 #include "convkit/kernels/batch_norm.h"
+#include "convkit/kernels/layer_norm.h"
 #include "convkit/kernels/softmax.h"
 
 namespace convkit::infer {
@@ -39,7 +40,8 @@ class BatchNormStep final : public Step {
 };
 
 // y = (x − mean) / √(variance + eps) · scale + shift along one axis, scale and shift for each place
-// on it or for each line of neighbours across it. Sums are in double, in the axis's order.
+// on it or for each line of neighbours across it. Sums are in double, in the axis's order, but
+// where the axis is innermost in memory (layer_norm.h).
 class AxisNormStep final : public Step {
  public:
   struct Affine {
@@ -51,6 +53,13 @@ class AxisNormStep final : public Step {
       : geometry_(geometry), epsilon_(epsilon), affine_(std::move(affine)) {}
 
   void run(std::span<const float* const> inputs, float* output) const override {
+    if (geometry_.inner == 1 && affine_.along) {
+      const auto data = [](const Tensor& list) {
+        return list.defined() ? list.data<float>() : nullptr;
+      };
+      return kernels::layer_norm_rows(geometry_.outer, geometry_.extent, epsilon_, inputs[0],
+                                      data(affine_.scale), data(affine_.shift), output);
+    }
     const int64_t blocks = (geometry_.inner + kBlock - 1) / kBlock;
     parallel_for(geometry_.outer * blocks, [&](int64_t task) {
       const int64_t first = task % blocks * kBlock;
@@ -238,14 +247,13 @@ kernels::AxisGeometry split_at(const Shape& shape, std::size_t axis) {
   return geometry;
 }
 
-// Constants with one float for each of `count`; false where a given input is something else.
-bool read_affine(const Request& request, int64_t count, AxisNormStep::Affine& affine) {
+// Constants of that shape; false where a given input is something else.
+bool read_affine(const Request& request, const Shape& shape, AxisNormStep::Affine& affine) {
   Tensor* const targets[] = {&affine.scale, &affine.shift};
   for (std::size_t i = 0; i < 2; ++i) {
     if (!request.given(i + 1)) continue;
     const Facts& facts = request.input(i + 1);
-    if (!facts.constant.defined() || facts.dtype != DType::float32 ||
-        !(facts.shape == Shape({count})))
+    if (!facts.constant.defined() || facts.dtype != DType::float32 || !(facts.shape == shape))
       return false;
     *targets[i] = facts.constant;
   }
@@ -305,7 +313,7 @@ std::optional<Native> make_instance_norm(const Request& request) {
   if (!x.is_float() || x.shape.dim() < 3) return std::nullopt;
   AxisNormStep::Affine affine{.along = false};
   const int64_t channels = x.shape[1];
-  if (!read_affine(request, channels, affine)) return std::nullopt;
+  if (!read_affine(request, Shape({channels}), affine)) return std::nullopt;
   const kernels::AxisGeometry geometry{x.shape[0], x.shape.numel() / (x.shape[0] * channels),
                                        channels};
   return Native{
@@ -316,11 +324,15 @@ std::optional<Native> make_instance_norm(const Request& request) {
 std::optional<Native> make_layer_norm(const Request& request) {
   const Facts& x = request.input(0);
   if (!x.is_float() || x.shape.dim() < 1) return std::nullopt;
-  // Over the last axis alone, and that only.
+  // Over one axis only.
   const std::size_t axis = normal_axis(request.call().integer("axis"), x.shape.dim());
-  if (axis + 1 != static_cast<std::size_t>(x.shape.dim())) return std::nullopt;
+  const bool is_last = axis + 1 == static_cast<std::size_t>(x.shape.dim());
+  if (!is_last && request.node.attributes.find("single_axis") == nullptr) return std::nullopt;
   AxisNormStep::Affine affine;
-  if (!read_affine(request, x.shape[-1], affine)) return std::nullopt;
+  Shape list({x.shape.begin()[axis]});
+  while (list.dim() < x.shape.dim() - static_cast<int64_t>(axis))
+    list = list.with_inserted(list.dim(), 1);
+  if (!read_affine(request, list, affine)) return std::nullopt;
   return Native{std::make_unique<AxisNormStep>(split_at(x.shape, axis),
                                                request.call().number("epsilon"), std::move(affine)),
                 x.shape, 0};
@@ -333,7 +345,7 @@ std::optional<Native> make_group_norm(const Request& request) {
   const int64_t groups = request.call().integer("num_groups");
   AxisNormStep::Affine affine;
   if (groups < 1 || channels % groups != 0 || !request.given(1) || !request.given(2) ||
-      !read_affine(request, channels, affine))
+      !read_affine(request, Shape({channels}), affine))
     return std::nullopt;
   const GroupNormStep::Geometry geometry{x.shape[0], x.shape.numel() / (x.shape[0] * channels),
                                          channels, groups};
