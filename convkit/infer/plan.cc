@@ -11,6 +11,7 @@
 #include "convkit/infer/arena.h"
 #include "convkit/infer/facts.h"
 #include "convkit/infer/interpreter.h"
+#include "convkit/infer/shuffles.h"
 #include "convkit/infer/slices.h"
 
 namespace convkit::infer {
@@ -43,6 +44,7 @@ class Drafts {
     if (purpose == Purpose::steps) {
       join_chains(graph);
       join_pools(graph);
+      drafts_ = join_shuffles(std::move(drafts_), facts_, graph);
     }
   }
 
@@ -84,6 +86,9 @@ class Drafts {
       return;
     }
     if (shaped && node.op == Op::fused_conv && node.input(3) != kNoValue) return add_apart(node);
+    if (shaped && !constant && node.op == Op::split && inputs[0].is_float() &&
+        add_slices(node, inputs))
+      return;
     std::vector<Facts> outputs = facts_of_outputs(node, inputs);
     bool known = true;
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
@@ -108,12 +113,35 @@ class Drafts {
     }
   }
 
+  ValueId new_value(Facts facts) {
+    facts_.push_back(std::move(facts));
+    return static_cast<ValueId>(facts_.size() - 1);
+  }
+
+  // Each output of a Split by itself; false where that is not known.
+  bool add_slices(const Node& node, const std::vector<Facts>& inputs) {
+    const int64_t axis = node.attributes.integer("axis");
+    const std::vector<Facts> outputs = facts_of_outputs(node, inputs);
+    for (const Facts& output : outputs)
+      if (!output.is_float()) return false;
+    const auto number = [&](int64_t value) {
+      return new_value(facts_of(from_values(Integers{value}, {1})));
+    };
+    int64_t begin = 0;
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      const int64_t end = begin + outputs[i].shape[axis];
+      if (node.outputs[i] != kNoValue)
+        add({.op = Op::slice,
+             .name = node.name,
+             .inputs = {node.inputs[0], number(begin), number(end), number(axis)},
+             .outputs = {node.outputs[i]}});
+      begin = end;
+    }
+    return true;
+  }
+
   // A residual of another shape than the convolution is added by itself.
   void add_apart(const Node& node) {
-    const auto new_value = [&](Facts facts) {
-      facts_.push_back(std::move(facts));
-      return static_cast<ValueId>(facts_.size() - 1);
-    };
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     Node conv = node;
     conv.inputs.resize(3);

@@ -110,6 +110,19 @@ std::optional<Native> map(const Request& request) {
   return Native{std::make_unique<MapStep>(*function, shape.numel()), shape, 0};
 }
 
+// x to a constant power.
+std::optional<Native> power(const Request& request) {
+  const Facts& exponent = request.input(1);
+  if (!exponent.constant.defined() || exponent.shape.numel() != 1 ||
+      exponent.shape.dim() > request.input(0).shape.dim())
+    return std::nullopt;
+  const RealFunction function{
+      [](double x, const RealFunction::Parameters& p) { return std::pow(x, p[0]); },
+      {exponent.constant.item()}};
+  const Shape& shape = request.input(0).shape;
+  return Native{std::make_unique<MapStep>(function, shape.numel()), shape, 0};
+}
+
 bool is_close(double a, double b) { return std::abs(a - b) <= 1e-7 * std::abs(b); }
 
 // An operand with leading axes of extent 1, whose layout in memory is then that of the result.
@@ -177,6 +190,8 @@ std::optional<Native> make_unary(const Request& request) {
       return unary(request, UnaryOp::sqrt);
     case Op::abs:
       return unary(request, UnaryOp::abs);
+    case Op::pow:
+      return power(request);
     default:
       return map(request);
   }

@@ -83,6 +83,63 @@ class ReshapeStep final : public Step {
   Shape to_;
 };
 
+// Some of the channels of each row.
+class ChannelsStep final : public Step {
+ public:
+  ChannelsStep(int64_t rows, int64_t channels, int64_t first, int64_t count)
+      : rows_(rows), first_(first), count_(count), x_pitch_(channels), y_pitch_(count) {}
+  void run(std::span<const float* const> inputs, float* output) const override {
+    parallel_ranges(
+        rows_, std::max<int64_t>(1, kFloatsPerTask / count_), [&](int64_t begin, int64_t end) {
+          for (int64_t row = begin; row < end; ++row)
+            std::copy_n(inputs[0] + row * x_pitch_ + first_, count_, output + row * y_pitch_);
+        });
+  }
+  Algorithm algorithm() const override { return movement(); }
+  bool takes_pitch(int) const override { return true; }
+  void set_pitch(int operand, int64_t floats) override {
+    (operand == kOutput ? y_pitch_ : x_pitch_) = floats;
+  }
+
+ private:
+  int64_t rows_;
+  int64_t first_;
+  int64_t count_;
+  int64_t x_pitch_;
+  int64_t y_pitch_;
+};
+
+// Each row's channels as a matrix, groups by the channels of each, transposed.
+class ShuffleStep final : public Step {
+ public:
+  ShuffleStep(int64_t rows, int64_t channels, int64_t groups)
+      : rows_(rows), channels_(channels), groups_(groups), x_pitch_(channels), y_pitch_(channels) {}
+  void run(std::span<const float* const> inputs, float* output) const override {
+    const int64_t each = channels_ / groups_;
+    parallel_ranges(rows_, std::max<int64_t>(1, kFloatsPerTask / channels_),
+                    [&](int64_t begin, int64_t end) {
+                      for (int64_t row = begin; row < end; ++row)
+                        for (int64_t group = 0; group < groups_; ++group) {
+                          const float* x = inputs[0] + row * x_pitch_ + group * each;
+                          float* y = output + row * y_pitch_ + group;
+                          for (int64_t i = 0; i < each; ++i) y[i * groups_] = x[i];
+                        }
+                    });
+  }
+  Algorithm algorithm() const override { return movement(); }
+  bool takes_pitch(int) const override { return true; }
+  void set_pitch(int operand, int64_t floats) override {
+    (operand == kOutput ? y_pitch_ : x_pitch_) = floats;
+  }
+
+ private:
+  int64_t rows_;
+  int64_t channels_;
+  int64_t groups_;
+  int64_t x_pitch_;
+  int64_t y_pitch_;
+};
+
 // y[row, block] = x[table[row], block], or `value` where the table has −1: pictures share the
 // table, pixels keep their channels.
 class GatherStep final : public Step {
@@ -207,6 +264,23 @@ std::optional<Native> make_gather(const Request& request, float value = 0) {
                 output};
 }
 
+// A Slice along the channels, if these are neighbours: what it does with their numbers says which.
+std::optional<Native> slice_of_channels(const Request& request, Tensors inputs,
+                                        const Shape& output) {
+  const Shape& x = request.input(0).shape;
+  Shape numbers = x;
+  for (int64_t axis = 0; axis < x.dim(); ++axis)
+    if (axis != 1) numbers = numbers.with(axis, 1);
+  inputs[0] = arange(x[1]).reshaped(numbers);
+  const std::vector<float> taken = interpret_node(request.node, inputs)[0].to_vector<float>();
+  for (std::size_t i = 0; i < taken.size(); ++i)
+    if (taken[i] != taken[0] + static_cast<float>(i)) return std::nullopt;
+  if (taken.empty()) return std::nullopt;
+  return Native{std::make_unique<ChannelsStep>(x.numel() / x[1], x[1],
+                                               static_cast<int64_t>(taken[0]), std::ssize(taken)),
+                output};
+}
+
 // True if the constants ask for the same numbers of pictures and channels.
 bool is_spatial(const Request& request, const Shape& output) {
   const Shape& x = request.input(0).shape;
@@ -251,6 +325,10 @@ std::unique_ptr<Step> make_join(const Join& join, std::span<const char> in_place
   return std::make_unique<ConcatStep>(join, in_place);
 }
 
+std::unique_ptr<Step> make_shuffle(int64_t rows, int64_t channels, int64_t groups) {
+  return std::make_unique<ShuffleStep>(rows, channels, groups);
+}
+
 std::optional<Native> make_reshape(const Request& request) {
   const Facts& x = request.input(0);
   if (!x.is_float()) return std::nullopt;
@@ -290,12 +368,14 @@ std::optional<Native> make_slice(const Request& request) {
   (*inputs)[0] = make(x.shape, DType::boolean);
   (*inputs)[0].fill(0);
   const Shape output = interpret_node(request.node, *inputs)[0].shape();
+  if (inputs->size() <= 3 || !(*inputs)[3].defined()) return std::nullopt;
+  const Integers axes = integers_of((*inputs)[3], "axes");
+  if (axes.size() == 1 && normal_axis(axes[0], x.shape.dim()) == 1)
+    return slice_of_channels(request, std::move(*inputs), output);
   // A slice of channels or pictures of the same number is none.
   if (!is_spatial(request, output)) return std::nullopt;
-  if (inputs->size() > 3 && (*inputs)[3].defined())
-    for (const int64_t axis : integers_of((*inputs)[3], "axes"))
-      if (normal_axis(axis, x.shape.dim()) < 2) return std::nullopt;
-  if (inputs->size() <= 3 || !(*inputs)[3].defined()) return std::nullopt;
+  for (const int64_t axis : axes)
+    if (normal_axis(axis, x.shape.dim()) < 2) return std::nullopt;
   return make_gather(request);
 }
 

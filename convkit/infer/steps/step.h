@@ -130,6 +130,8 @@ std::optional<Native> make_softmax(const Request& request);
 std::optional<Native> make_concat(const Request& request);
 /// The step of a Concat, some of whose inputs need no copy: they are in their places already.
 std::unique_ptr<Step> make_join(const Join& join, std::span<const char> in_place);
+/// Channel i·groups + j of each of `rows` positions is the one that was j·(channels / groups) + i.
+std::unique_ptr<Step> make_shuffle(int64_t rows, int64_t channels, int64_t groups);
 std::optional<Native> make_reshape(const Request& request);
 std::optional<Native> make_transpose(const Request& request);
 std::optional<Native> make_slice(const Request& request);
