@@ -385,6 +385,9 @@ TEST(Session, HasStepsForWhatConvolutionalNetsUse) {
   check("Clip", [](Builder& b, ValueId x) {
     return b.node(Op::clip, {x, b.constant(full({}, 0.2)), b.constant(full({}, 0.7))});
   });
+  check("Pow", [](Builder& b, ValueId x) {
+    return b.node(Op::pow, {x, b.constant(full({}, 1.7))});
+  });
   check("PRelu", [](Builder& b, ValueId x) {
     return b.node(Op::prelu, {b.node(Op::neg, {x}), b.random_constant({6, 1, 1})});
   });
@@ -485,6 +488,12 @@ TEST(Session, HasStepsForWhatConvolutionalNetsUse) {
       const ValueId y = b.node(Op::neg, {b.input(other)});
       return b.node(Op::matmul, {x, y});
     });
+  check("MatMul with a constant", [](Builder& b, ValueId x) {
+    const ValueId product = b.node(Op::matmul, {x, b.random_constant({8, 11})});
+    const ValueId rows = b.node(Op::reduce_sum, {product, b.constant(int64s({2, 3}))},
+                                {{"keepdims", int64_t{0}}, {"noop_with_empty_axes", int64_t{0}}});
+    return b.node(Op::matmul, {b.node(Op::neg, {rows}), b.random_constant({6, 9})});
+  });
   check("MatMul of a wider batch", [](Builder& b, ValueId x) {
     const ValueId y = b.node(Op::neg, {b.input({3, 2, 6, 9, 7})});
     return b.node(Op::matmul, {y, x});

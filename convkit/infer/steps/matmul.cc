@@ -19,20 +19,84 @@ struct Matrices {
   int64_t b;
 };
 
-// y = a · b over the last two axes, a pair of matrices of which both change from run to run. Each
-// product is a convolution's backward-input with one tap: of dy = a (positions, k) with w = b
+// The matrices of a tensor as they are in row-major order; `own` has them where they were not.
+const float* rows_of(const Shape& shape, const float* memory, Buffer<float>& own) {
+  if (is_row_major(shape)) return memory;
+  own = Buffer<float>(static_cast<std::size_t>(shape.numel()));
+  memory_to_row_major(shape, sizeof(float), memory, own.data());
+  return own.data();
+}
+
+// A product as a convolution's backward-input with one tap: of dy = a (positions, k) with w = b
 // (k, n) as it is.
+kernels::ConvGeometry geometry_of(int64_t rows, int64_t depth, int64_t columns) {
+  kernels::ConvGeometry geometry;
+  geometry.out_channels = depth;
+  geometry.in_channels = columns;
+  geometry.in[2] = geometry.out[2] = rows;
+  return geometry;
+}
+
+// y = a · b with a constant matrix b, which is packed once: all rows of a are one product.
+class ConstantMatmulStep final : public Step {
+ public:
+  ConstantMatmulStep(const Shape& a, Tensor b, const Shape& y)
+      : a_(a),
+        b_(std::move(b)),
+        y_(y),
+        geometry_(geometry_of(a.numel() / a[-1], a[-1], y[-1])),
+        program_(kernels::planned_program(
+            geometry_, kernels::Direction::backward_input,
+            {Exactness::exact, kernels::Weights::fixed, kernels::Planning::estimated})) {}
+
+  void prepare() override {
+    const int64_t floats = program_->packed_floats();
+    if (floats == 0) return;
+    Buffer<float> packed(static_cast<std::size_t>(floats));
+    std::fill_n(packed.data(), floats, 0.0F);  // gaps are compared, too
+    program_->pack(b_.data<float>(), packed.data());
+    packed_ = share(std::move(packed));
+    b_ = Tensor();
+  }
+  void run(std::span<const float* const> inputs, float* output) const override {
+    Buffer<float> own_a;
+    Buffer<float> own_y;
+    const float* const a = rows_of(a_, inputs[0], own_a);
+    const bool turns = !is_row_major(y_);
+    if (turns) own_y = Buffer<float>(static_cast<std::size_t>(y_.numel()));
+    float* const y = turns ? own_y.data() : output;
+    program_->run(a, packed_ ? packed_->data() : b_.data<float>(), {}, y);
+    if (turns) row_major_to_memory(y_, sizeof(float), y, output);
+  }
+  bool holds(std::size_t input) const override { return input == 1; }
+  int64_t weight_bytes() const override {
+    return geometry_.in_channels * geometry_.out_channels * static_cast<int64_t>(sizeof(float));
+  }
+  Algorithm algorithm() const override {
+    return {"matmul", "", 2 * static_cast<double>(kernels::macs(geometry_))};
+  }
+
+ private:
+  Shape a_;
+  Tensor b_;  // where the program reads it as it is
+  Shape y_;
+  kernels::ConvGeometry geometry_;
+  std::shared_ptr<const kernels::ConvProgram> program_;
+  SharedFloats packed_;
+};
+
+// y = a · b over the last two axes, a pair of matrices of which both change from run to run.
 class MatmulStep final : public Step {
  public:
   MatmulStep(const Shape& a, const Shape& b, const Shape& y, std::vector<Matrices> places)
-      : a_(a), b_(b), y_(y), places_(std::move(places)) {
-    geometry_.out_channels = a[-1];
-    geometry_.in_channels = b[-1];
-    geometry_.in[2] = geometry_.out[2] = a[-2];
-    program_ = kernels::planned_program(
-        geometry_, kernels::Direction::backward_input,
-        {Exactness::exact, kernels::Weights::changing, kernels::Planning::estimated});
-  }
+      : a_(a),
+        b_(b),
+        y_(y),
+        places_(std::move(places)),
+        geometry_(geometry_of(a[-2], a[-1], b[-1])),
+        program_(kernels::planned_program(
+            geometry_, kernels::Direction::backward_input,
+            {Exactness::exact, kernels::Weights::changing, kernels::Planning::estimated})) {}
 
   void run(std::span<const float* const> inputs, float* output) const override {
     // Matrices lie side by side in row-major order alone.
@@ -63,13 +127,6 @@ class MatmulStep final : public Step {
   }
 
  private:
-  static const float* rows_of(const Shape& shape, const float* memory, Buffer<float>& own) {
-    if (is_row_major(shape)) return memory;
-    own = Buffer<float>(static_cast<std::size_t>(shape.numel()));
-    memory_to_row_major(shape, sizeof(float), memory, own.data());
-    return own.data();
-  }
-
   Shape a_;
   Shape b_;
   Shape y_;
@@ -122,6 +179,9 @@ std::optional<Native> make_matmul(const Request& request) {
   // Before places are listed: files may ask for any number of them.
   need_room(output, DType::float32);
   if (request.shape_only) return Native{nullptr, output};
+  if (b.constant.defined() && b.shape.dim() == 2)
+    return Native{.step = std::make_unique<ConstantMatmulStep>(a.shape, b.constant, output),
+                  .output = output};
   const Integers from_a = places_of(a.shape, batch);
   const Integers from_b = places_of(b.shape, batch);
   std::vector<Matrices> places;
