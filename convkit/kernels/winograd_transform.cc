@@ -101,8 +101,8 @@ struct Four {
   }
   static HWY_INLINE void Weight(const Vector (&w)[3], Vector (&u)[6]) {
     u[0] = Times(kScale0, w[0]);
-    Pair(kScaleA, hn::MulAdd(hn::Set(Floats(), kA2), w[2], w[0]), Times(kA, w[1]), u[1], u[2]);
-    Pair(kScaleB, hn::MulAdd(hn::Set(Floats(), kB2), w[2], w[0]), Times(kB, w[1]), u[3], u[4]);
+    Powers(kScaleA, kA, w, u[1], u[2]);
+    Powers(kScaleB, kB, w, u[3], u[4]);
     u[5] = w[2];
   }
   static HWY_INLINE void Slope(const Vector (&dy)[4], Vector (&v)[6]) {
@@ -122,6 +122,15 @@ struct Four {
   }
 
  private:
+  // scale · (w0 ± point·w1 + point²·w2), in as few steps as there are.
+  static HWY_INLINE void Powers(double scale, double point, const Vector (&w)[3], Vector& plus,
+                                Vector& minus) {
+    const Vector even = PlusTimes(Times(static_cast<float>(scale), w[0]),
+                                  static_cast<float>(scale * point * point), w[2]);
+    const Vector odd = Times(static_cast<float>(scale * point), w[1]);
+    plus = hn::Add(even, odd);
+    minus = hn::Sub(even, odd);
+  }
   static HWY_INLINE void Pair(double scale, Vector even, Vector odd, Vector& plus, Vector& minus) {
     const Vector factor = hn::Set(Floats(), static_cast<float>(scale));
     plus = hn::Mul(factor, hn::Add(even, odd));
@@ -198,19 +207,33 @@ struct Kernels {
     }
   }
 
-  static void Weight(const float* w, int64_t tap_step, int64_t channels, bool flip, float* to,
-                     int64_t point_step) {
+  static void Weight(const WinogradTaps& w, float* to, int64_t channel_step, int64_t point_step) {
     const Floats d;
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
     constexpr int kTaps = H::kTaps * W::kTaps;
-    Transform<H::kTaps, W::kTaps, H::kIn, W::kIn>(
-        [&](int i, int j) CONVKIT_INLINE_LAMBDA {
-          const int tap = i * W::kTaps + j;
-          return LoadFirst(d, w + (flip ? kTaps - 1 - tap : tap) * tap_step, channels);
-        },
-        [](const auto& from, auto& u) CONVKIT_INLINE_LAMBDA { H::Weight(from, u); },
-        [](const auto& from, auto& u) CONVKIT_INLINE_LAMBDA { W::Weight(from, u); },
-        [&](int i, int j, Vector u)
-            CONVKIT_INLINE_LAMBDA { hn::StoreU(u, d, to + (i * W::kIn + j) * point_step); });
+    const int64_t step = w.flip ? -w.tap_step : w.tap_step;
+    const float* const first = w.data + (w.flip ? (kTaps - 1) * w.tap_step : 0);
+    for (int64_t k = 0; k < w.channels; ++k)
+      for (int64_t c = 0; c < w.columns; c += lanes) {
+        const float* const from = first + k * w.channel_step + c;
+        float* const out = to + k * channel_step + c;
+        // So few numbers that they may stay in registers.
+        Vector between[H::kIn][W::kTaps];
+        CONVKIT_UNROLL for (int j = 0; j < W::kTaps; ++j) {
+          Vector taps[H::kTaps];
+          Vector u[H::kIn];
+          CONVKIT_UNROLL for (int i = 0; i < H::kTaps; ++i) taps[i] =
+              hn::LoadU(d, from + (i * W::kTaps + j) * step);
+          H::Weight(taps, u);
+          CONVKIT_UNROLL for (int i = 0; i < H::kIn; ++i) between[i][j] = u[i];
+        }
+        CONVKIT_UNROLL for (int i = 0; i < H::kIn; ++i) {
+          Vector u[W::kIn];
+          W::Weight(between[i], u);
+          CONVKIT_UNROLL for (int j = 0; j < W::kIn; ++j)
+              hn::StoreU(u[j], d, out + (i * W::kIn + j) * point_step);
+        }
+      }
   }
 
   static void Slope(const float* const* pixels, int64_t channels, float* to, int64_t point_step) {

@@ -46,6 +46,18 @@ struct WinogradEpilogue {
   float high;
 };
 
+/// Kernels side by side, [channel][tap][column]: tap t of channel k < channels is at
+/// data[k·channel_step + t·tap_step + j], j < columns, which are whole vectors; taps are in the
+/// order of memory, or backwards if `flip`.
+struct WinogradTaps {
+  const float* data;
+  int64_t channel_step;
+  int64_t tap_step;
+  int64_t channels;
+  int64_t columns;
+  bool flip;
+};
+
 /// The transforms of one tile on one instruction set, for any number of channels. What is written
 /// in the transformed domain is whole vectors: what lies behind the last channel is unspecified.
 struct WinogradKernels {
@@ -59,10 +71,8 @@ struct WinogradKernels {
   void (*output)(const float* m, int64_t point_step, int64_t channels,
                  const WinogradEpilogue& epilogue, const WinogradOutput& place, float* to);
 
-  /// G w Gᵀ of `channels` ≤ one vector of kernels: to[p·point_step + c] from w[tap·tap_step + c],
-  /// taps in the order of memory, or backwards if `flip`.
-  void (*weight)(const float* w, int64_t tap_step, int64_t channels, bool flip, float* to,
-                 int64_t point_step);
+  /// G w Gᵀ: to[p·point_step + k·channel_step + j].
+  void (*weight)(const WinogradTaps& w, float* to, int64_t channel_step, int64_t point_step);
 
   /// G' dy G'ᵀ of F(taps, out): to[p·point_step + c] from the pixels pixels[i·out_w + j][c].
   void (*slope)(const float* const* pixels, int64_t channels, float* to, int64_t point_step);

@@ -137,8 +137,9 @@ TEST(ConvAlgorithms, WriteSlicesOfChannelsAndLeaveTheNeighbours) {
 
 // Cut into tasks too.
 TEST(ConvAlgorithms, WriteSlicesWithTheSameBitsOnAnyNumberOfThreads) {
-  for (const char* problem : {"mb1ic64ih30oc48oh30kh3ph1", "mb2ic96ih14oc40oh14kh1ph0",
-                              "g32mb2ic32ih20oc32oh20kh3ph1", "g4mb1ic32ih20oc32oh20kh3ph1"})
+  for (const char* problem :
+       {"mb1ic64ih30oc48oh30kh3ph1", "mb2ic96ih14oc40oh14kh1ph0", "g32mb2ic32ih20oc32oh20kh3ph1",
+        "g4mb1ic32ih20oc32oh20kh3ph1", "mb1ic70ih6oc130oh6kh3ph1"})
     for (const int threads : {1, 2, 3}) {
       const OnThreads together(threads);
       EXPECT_GT(expect_slices(kernels::parse_problem(problem)), 0) << problem;
@@ -149,6 +150,13 @@ TEST(ConvAlgorithms, TouchNothingOutsideTheirTensorsOnTheSharedShapes) {
   const OnThreads alone(1);
   for (const ConvShape& shape : kConvShapes)
     expect_no_stray_access(shrunk(kernels::parse_problem(shape.problem), 300'000));
+}
+
+// Many channels: transformed weights that do not stay in a cache, which Winograd takes in parts.
+TEST(ConvAlgorithms, TouchNothingOutsideTheirTensorsWithManyChannels) {
+  const OnThreads alone(1);
+  for (const char* problem : {"mb1ic70ih6oc130oh6kh3ph1", "mb2ic190iw9oc210ow9kw3pw1"})
+    expect_no_stray_access(kernels::parse_problem(problem));
 }
 
 TEST(ConvAlgorithms, TouchNothingOutsideTheirTensorsOnRandomGeometries) {

@@ -66,7 +66,7 @@ TEST(ConvPlanner, PicksScatterWhereFewChannelsComeOut) {
 // Transformed weights of 17 or 38 MB must serve enough tiles, unless they are transformed only
 // once.
 TEST(ConvPlanner, KnowsWhetherWeightsArePackedForEachRun) {
-  const char* const problem = "mb1ic512ih7oc512oh7kh3ph1";
+  const char* const problem = "mb1ic512ih3oc512oh3kh3ph1";
   EXPECT_EQ(chosen(problem, Direction::forward, {.weights = Weights::changing}), "direct");
   EXPECT_NE(chosen(problem, Direction::forward, {.weights = Weights::fixed}), "direct");
 }

@@ -81,7 +81,7 @@ Growth growth_of(WinogradVariant variant) {
                    to);
   });
   const auto weight = matrix(points, taps, [&](const float* w, const float* const*, float* to) {
-    kernels.weight(w, kLanes, 1, false, to, kLanes);
+    kernels.weight({w, 0, kLanes, 1, kLanes, false}, to, 0, kLanes);
   });
   const auto slope = matrix(points, outputs, [&](const float*, const float* const* dy, float* to) {
     kernels.slope(dy, 1, to, kLanes);
@@ -144,6 +144,42 @@ TEST(Winograd, ErrsInTheMeanAsItsGrowthSays) {
       RecordProperty(std::string(row.problem) + row.algorithm + name(direction), what);
       EXPECT_LE(ours.mean, 1.5 * mean / std::sqrt(terms) * plain.mean) << what;
       EXPECT_LE(ours.most, 1.5 * largest(per_result) / std::sqrt(terms) * plain.most) << what;
+    }
+  }
+}
+
+// Weights that few tiles use and that stay in no cache: transformed in parts where they are used if
+// they change, packed otherwise. With columns and channels left over, several parts, one or more
+// groups of tiles, taps along D, no padding, and tiles along W alone.
+TEST(Winograd, AgreesWithTheReferenceWhereFewTilesMeetManyChannels) {
+  for (const char* problem :
+       {"mb1ic100ih14oc150oh14kh3ph1", "mb3ic24ih28oc250oh28kh3ph1", "mb3ic250ih28oc24oh28kh3ph1",
+        "mb2ic64ih7oc160oh5kh3ph0", "mb2ic70id3ih5iw6oc40od3oh5ow6kd3kh3kw3pd1ph1pw1",
+        "mb1ic70id5ih7iw6oc40od3oh5ow4kd3kh3kw3pd0ph0pw0", "mb2ic250iw50oc190ow50kw3pw1"}) {
+    const ConvData data(parse_problem(problem), 7);
+    for (const Direction direction : {Direction::forward, Direction::backward_input}) {
+      const bool forward = direction == Direction::forward;
+      const Exact want = exact(direction, data);
+      for_each_row(data.g, direction, [&](const ConvAlgorithm& row, const std::string& target) {
+        if (std::string(row.name).find("winograd") != 0) return;
+        const std::string what =
+            std::string(row.name) + " " + name(direction) + " of " + problem + " on " + target;
+        std::vector<float> changing;
+        for (const int threads : {1, 3}) {
+          const OnThreads together(threads);
+          const std::vector<float> got = result(row, direction, data);
+          EXPECT_EQ(difference(got, want, row.error_growth), "") << what;
+          if (changing.empty()) changing = got;
+          EXPECT_EQ(changing, got) << what;
+        }
+        const auto program = prepare(row, data.g, direction);
+        std::vector<float> packed(static_cast<std::size_t>(program->packed_floats()));
+        program->pack(data.w.data(), packed.data());
+        std::vector<float> got(changing.size(), NAN);
+        program->run(forward ? data.x.data() : data.dy.data(), packed.data(),
+                     {.bias = forward ? data.bias.data() : nullptr}, got.data());
+        EXPECT_EQ(difference(got, want, row.error_growth), "") << what << ", packed";
+      });
     }
   }
 }
