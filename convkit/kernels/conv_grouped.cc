@@ -91,7 +91,7 @@ class GroupedCorrelation : public ConvProgram {
                [&](WindowJob& now, const WindowBlock& block, int64_t place) {
                  now.y = y + place;
                  if (strip_parts_ == 1 && plan_.is_huge())
-                   now.fetch_y = now.y + block.size->outputs * now.y_pitch;
+                   now.fetch_y = now.y + block.outputs * now.y_pitch;
                  now.residual = residual != nullptr ? residual + place : nullptr;
                  block.size->forward[read](now);
                });

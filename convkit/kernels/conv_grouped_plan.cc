@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -21,6 +22,11 @@ constexpr double kHugeBytes = 20 << 20;
 
 // What a kernel spends besides a block's multiply-adds, in outputs.
 constexpr int64_t kBlockOverhead = 3;
+// Pixels so many floats apart share a few sets of the first-level cache. Copying them pays where so
+// many channels are read.
+constexpr int64_t kFarPixels = 512;
+constexpr int64_t kCopyDepth = 8;
+constexpr int64_t kLineFloats = 16;  // of the cache
 // As many steps as a plan may keep, 32 bytes each. Longer lists each task makes for itself.
 constexpr int64_t kMostPrepared = 2048;
 // What adding up the lanes of one vector costs, in multiply-adds of vectors.
@@ -29,13 +35,14 @@ constexpr double kReduceCost = 14.0;
 // How many outputs of each size make `count`, cheapest first choice per count.
 class Sizes {
  public:
-  explicit Sizes(int64_t most) : choice_(static_cast<std::size_t>(std::min(most, kTable) + 1)) {
+  Sizes(int64_t most, const std::function<bool(const WindowKernels::Size&)>& may)
+      : choice_(static_cast<std::size_t>(std::min(most, kTable) + 1)) {
     std::vector<int64_t> cost(choice_.size(), std::numeric_limits<int64_t>::max());
     cost[0] = 0;
     for (std::size_t n = 1; n < cost.size(); ++n)
       for (const WindowKernels::Size& size : window_kernels().sizes) {
         const auto outputs = static_cast<std::size_t>(size.outputs);
-        if (outputs > n) continue;
+        if (outputs > n || !may(size)) continue;
         const int64_t total = cost[n - outputs] + size.outputs + kBlockOverhead;
         if (total < cost[n]) {
           cost[n] = total;
@@ -44,12 +51,11 @@ class Sizes {
       }
   }
   const WindowKernels::Size* first(int64_t count) const {
-    if (count > kTable) return window_kernels().sizes.data();
-    return choice_[static_cast<std::size_t>(count)];
+    return choice_[static_cast<std::size_t>(std::min(count, kTable))];
   }
 
  private:
-  static constexpr int64_t kTable = 128;  // beyond, the largest size comes first
+  static constexpr int64_t kTable = 128;  // beyond, what is best there comes first
   std::vector<const WindowKernels::Size*> choice_;
 };
 
@@ -223,16 +229,22 @@ GroupedPlan::GroupedPlan(const ConvGeometry& g, Direction direction, const Group
       out_channels_(g.out_channels),
       depth_(strips.depth()),
       lanes_(strips.lanes()),
+      sums_stay_(direction == Direction::backward_weight &&
+                 window_weight_kernel(strips.read()) != nullptr),
       x_step_(strips.x_step()),
       lookup_step_(strips.lookup_step()) {
   if (direction == Direction::backward_input) {
     std::swap(in_, out_);
     std::swap(in_channels_, out_channels_);
   }
+  if (sums_stay_ && strips.read() == WindowRead::broadcast && depth_ >= kCopyDepth &&
+      depth_ <= kMostGradientDepth &&
+      std::lcm(g.stride[2], g.dilation[2]) * in_channels_ % kFarPixels == 0)
+    copied_steps_ = depth_;
   const int64_t unit = strips.depth() * strips.lanes();
   w_step_ = {g.kernel[1] * g.kernel[2] * unit, g.kernel[2] * unit};
   for (int axis = 0; axis < 2; ++axis) list_taps(g, direction, axis);
-  list_blocks(g, direction, unit);
+  list_blocks(g, direction, strips);
   products_ = output_count(g) / g.out_channels * g.kernel[0] * g.kernel[1] * g.kernel[2];
   seen_ = static_cast<double>(g.batch);
   for (int axis = 0; axis < kAxes; ++axis) {
@@ -275,18 +287,24 @@ void GroupedPlan::list_taps(const ConvGeometry& g, Direction direction, int axis
 // Along W every stride and dilation comes down to sliding windows. With offsets `spacing` apart and
 // L = lcm(in_step, spacing), the rows r, r + L / in_step, ... and the taps q, q + L / spacing, ...
 // meet at positions L apart, one further for each row and each tap.
-void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction, int64_t w_unit) {
+void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction,
+                              const GroupedStrips& strips) {
+  const int64_t w_unit = strips.depth() * strips.lanes();
   const int axis = kAxes - 1;
   const std::vector<AxisLattice> lattices =
       direction == Direction::backward_input
           ? backward_lattices(g, axis, 1)
           : std::vector<AxisLattice>{forward_lattice(g, axis, 1)};
-  const Sizes sizes(out_[axis]);
+  const auto read = static_cast<std::size_t>(strips.read());
+  const Sizes sizes(out_[axis], [&](const WindowKernels::Size& size) {
+    return direction != Direction::backward_weight || size.weight[read] != nullptr;
+  });
   const int64_t size = in_[axis];
   for (const AxisLattice& lattice : lattices) {
     const auto offsets = static_cast<int64_t>(lattice.offsets.size());
     const int64_t spacing = offsets > 1 ? lattice.offsets[1] - lattice.offsets[0] : lattice.in_step;
     const int64_t pitch = std::lcm(lattice.in_step, spacing);
+    const int64_t fetch_pitch = std::max(kLineFloats, spacing * in_channels_);
     const int64_t row_classes = pitch / lattice.in_step;
     const int64_t tap_classes = pitch / spacing;
     const int64_t tap_step =
@@ -301,14 +319,14 @@ void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction, int64_
     std::vector<Run> all;
     for (int64_t q = 0; q < std::min(tap_classes, offsets); ++q) {
       const int64_t taps = ceil_div(offsets - q, tap_classes);
-      const int64_t parts = ceil_div(taps, kMaxWindowTaps);
+      const int64_t parts = ceil_div(taps, sums_stay_ ? kMaxGradientTaps : kMaxWindowTaps);
       for (int64_t part = 0; part < parts; ++part) {
         const int64_t first = q + taps * part / parts * tap_classes;
         const int64_t count = taps * (part + 1) / parts - taps * part / parts;
         const int64_t offset = lattice.offsets[static_cast<std::size_t>(first)];
         const int64_t tap = lattice.taps[static_cast<std::size_t>(first)];
         all.push_back(
-            {{offset * in_channels_, tap * w_unit, static_cast<int32_t>(count), 0, 0}, offset});
+            {{offset * in_channels_, tap * w_unit, static_cast<int16_t>(count), 1, 0, 0}, offset});
       }
     }
     // Blocks inside of the line share their runs, one list for each size.
@@ -316,39 +334,66 @@ void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction, int64_
       int64_t run = -1;
       int64_t list = 0;
     };
-    std::vector<Inner> inner(window_kernels().sizes.size());
+    std::vector<Inner> inner(static_cast<std::size_t>(kMostGradientOutputs) + 1);
     for (int64_t r = 0; r < std::min(row_classes, lattice.rows); ++r) {
       const int64_t rows = ceil_div(lattice.rows - r, row_classes);
       for (int64_t j = 0; j < rows;) {
-        const WindowKernels::Size* const block_size = sizes.first(rows - j);
+        const WindowKernels::Size* const kernel = sums_stay_ ? nullptr : sizes.first(rows - j);
+        const int64_t outputs = sums_stay_
+                                    ? ceil_div(rows - j, ceil_div(rows - j, kMostGradientOutputs))
+                                    : kernel->outputs;
         const int64_t row = r + j * row_classes;
         const int64_t at = lattice.in_start + row * lattice.in_step;
-        WindowBlock block = {.x = at * in_channels_,
-                             .y = lattice.out_start + row * lattice.out_step,
-                             .x_pitch = pitch * in_channels_,
-                             .y_pitch = row_classes * lattice.out_step,
-                             .w_step = tap_step * w_unit,
-                             .first_run = static_cast<int64_t>(runs_.size()),
-                             .run_count = 0,
-                             .list = list_count_,
-                             .fetch_pitch = spacing * in_channels_,
-                             .fetch_count = block_size->outputs * tap_classes,
-                             .size = block_size};
+        WindowBlock block = {
+            .x = at * in_channels_,
+            .y = lattice.out_start + row * lattice.out_step,
+            .x_pitch = pitch * in_channels_,
+            .y_pitch = row_classes * lattice.out_step,
+            .w_step = tap_step * w_unit,
+            .first_run = static_cast<int64_t>(runs_.size()),
+            .run_count = 0,
+            .list = list_count_,
+            .fetch_pitch = fetch_pitch,
+            .fetch_count = ceil_div(outputs * tap_classes * spacing * in_channels_, fetch_pitch),
+            .outputs = outputs,
+            .size = kernel};
         bool inside = true;
         for (const Run& entry : all) {
           WindowStep run = entry.run;
-          const int64_t positions = block_size->outputs + run.taps - 1;
-          for (int64_t p = 0; p < positions; ++p) {
+          const int64_t all_positions = outputs + run.taps - 1;
+          int64_t begin = 0;
+          int64_t end = all_positions;
+          const auto outside = [&](int64_t p) {
             const int64_t place = at + entry.offset + p * pitch;
-            if (place >= 0 && place < size) run.valid |= uint32_t{1} << p;
+            return place < 0 || place >= size;
+          };
+          while (begin < end && outside(begin)) ++begin;
+          while (begin < end && outside(end - 1)) --end;
+          inside = inside && end - begin == all_positions;
+          if (begin == end) continue;
+          if (!sums_stay_) {
+            run.valid = ((uint32_t{1} << end) - 1) & ~((uint32_t{1} << begin) - 1);
+            runs_.push_back(run);
+          } else if (outputs >= run.taps - 1) {
+            run.valid = positions(begin, end);
+            runs_.push_back(run);
+          } else {
+            // Tap by tap.
+            for (int64_t t = 0; t < entry.run.taps; ++t) {
+              const int64_t first = std::max<int64_t>(begin - t, 0);
+              const int64_t last = std::min(end - t, outputs);
+              if (first >= last) continue;
+              run.x = entry.run.x + t * pitch * in_channels_;
+              run.w = entry.run.w + t * tap_step * w_unit;
+              run.taps = 1;
+              run.valid = positions(first, last);
+              runs_.push_back(run);
+            }
           }
-          inside = inside && run.valid == (uint32_t{1} << positions) - 1;
-          if (run.valid != 0) runs_.push_back(run);
         }
         block.run_count = static_cast<int64_t>(runs_.size()) - block.first_run;
         if (inside) {
-          Inner& shared =
-              inner[static_cast<std::size_t>(block_size - window_kernels().sizes.data())];
+          Inner& shared = inner[static_cast<std::size_t>(outputs)];
           if (shared.run < 0) {
             shared = {block.first_run, block.list};
           } else {
@@ -359,7 +404,7 @@ void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction, int64_
         }
         list_count_ = std::max(list_count_, block.list + 1);
         blocks_.push_back(block);
-        j += block_size->outputs;
+        j += outputs;
       }
     }
   }
@@ -377,6 +422,23 @@ ConvWork GroupedPlan::work(const GroupedStrips& strips) const {
   work.tensors = elements_ / lanes;
   work.packing = static_cast<double>(strips.packed_floats()) / lanes;
   return work;
+}
+
+int64_t GroupedPlan::alike_lines(int64_t line, int64_t end) const {
+  const int64_t outputs = blocks_[0].outputs;
+  const int64_t most = std::min(kMostGradientOutputs / outputs,
+                                kMostGradientPositions / (outputs + kMaxGradientTaps - 1));
+  end = std::min(end, line + most);
+  if (line + 1 >= end) return 1;
+  const LinePlace first = place(line);
+  const int64_t pitch = place(line + 1).x - first.x;
+  int64_t count = 1;
+  for (LinePlace now = first; line + count < end; ++count) {
+    const LinePlace next = place(line + count);
+    if (next.kind != first.kind || next.x - now.x != pitch) break;
+    now = next;
+  }
+  return count;
 }
 
 GroupedPlan::LinePlace GroupedPlan::place(int64_t line) const {
@@ -411,22 +473,50 @@ void GroupedPlan::list_steps(const WindowBlock& block, int64_t kind, StepList& l
   list.last_line = 0;
   list.steps.clear();
   const int64_t line = in_[2] * in_channels_;
-  for (const Tap& tap_d : kinds_[0][static_cast<std::size_t>(kind / std::ssize(kinds_[1]))])
-    for (const Tap& tap_h : kinds_[1][static_cast<std::size_t>(kind % std::ssize(kinds_[1]))]) {
-      const int64_t x = (tap_d.at * in_[1] + tap_h.at) * line;
-      list.last_line = std::max(list.last_line, x);
-      for (int64_t r = block.first_run; r < block.first_run + block.run_count; ++r) {
-        WindowStep step = runs_[static_cast<std::size_t>(r)];
-        step.x += x;
-        step.w += tap_d.k * w_step_[0] + tap_h.k * w_step_[1];
-        for (int64_t c = 0; c < depth_; ++c) {
-          list.steps.push_back(step);
-          step.x += x_step_;
-          step.w += lanes_;
-          step.lookup += lookup_step_;
+  const auto add_runs = [&](int64_t first, int64_t end) {
+    for (const Tap& tap_d : kinds_[0][static_cast<std::size_t>(kind / std::ssize(kinds_[1]))])
+      for (const Tap& tap_h : kinds_[1][static_cast<std::size_t>(kind % std::ssize(kinds_[1]))]) {
+        const int64_t x = (tap_d.at * in_[1] + tap_h.at) * line;
+        list.last_line = std::max(list.last_line, x);
+        for (int64_t r = first; r < end; ++r) {
+          WindowStep step = runs_[static_cast<std::size_t>(r)];
+          step.x += x;
+          step.w += tap_d.k * w_step_[0] + tap_h.k * w_step_[1];
+          for (int64_t c = 0; c < depth_; ++c) {
+            list.steps.push_back(step);
+            step.x += x_step_;
+            step.w += lanes_;
+            step.lookup += lookup_step_;
+          }
         }
       }
+  };
+  const int64_t end = block.first_run + block.run_count;
+  if (!sums_stay_) {
+    add_runs(block.first_run, end);
+  } else {
+    for (int64_t r = block.first_run; r < end; ++r) {
+      const std::size_t before = list.steps.size();
+      add_runs(r, r + 1);
+      join_alike(std::span(list.steps).subspan(before));
     }
+  }
+}
+
+// Threes and fours, as far as possible.
+void GroupedPlan::join_alike(std::span<WindowStep> steps) const {
+  const std::size_t at_once =
+      copied_steps_ > 0 ? static_cast<std::size_t>(copied_steps_) : steps.size();
+  for (std::size_t i = 0; i < steps.size();) {
+    const auto left = static_cast<int64_t>(at_once - i % at_once);
+    int64_t alike = 1;
+    if (left % 4 == 0 || left == 5)
+      alike = 4;
+    else if (left >= 3)
+      alike = 3;
+    steps[i].alike = static_cast<int16_t>(alike);
+    i += static_cast<std::size_t>(alike);
+  }
 }
 
 }  // namespace convkit::kernels

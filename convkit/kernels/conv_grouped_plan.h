@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "convkit/base/task_memory.h"
@@ -76,10 +77,12 @@ struct WindowBlock {
   int64_t list;         ///< number of the list of steps that the block shares with its like
   int64_t fetch_pitch;  ///< between pixels of the input that blocks read, floats
   int64_t fetch_count;
-  const WindowKernels::Size* size;
+  int64_t outputs;
+  const WindowKernels::Size* size;  ///< null for window_weight_kernel()
 };
 
-/// Forward, or backward-input (whose input is dy and output dx).
+/// Forward, backward-input (whose input is dy and output dx), or backward-weight (whose
+/// output is dy).
 class GroupedPlan {
  public:
   GroupedPlan(const ConvGeometry& geometry, Direction direction, const GroupedStrips& strips);
@@ -121,17 +124,27 @@ class GroupedPlan {
                 : prepared_[static_cast<std::size_t>(seen.kind * list_count_ + block.list)];
         job.steps = list.steps.data();
         job.step_count = static_cast<int64_t>(list.steps.size());
+        job.outputs = block.outputs;
+        job.copied_steps = copied_steps_;
         job.x = x + seen.x + block.x;
         job.x_pitch = block.x_pitch;
         job.w_step = block.w_step;
+        // window_weight_kernel() takes lines together that see the same taps.
+        if (sums_stay_ && line_blocks() == 1) {
+          job.lines = alike_lines(line, end);
+          job.x_line = job.lines > 1 ? place(line + 1).x - seen.x : 0;
+          job.y_line = out_[2] * pitch;
+        }
         job.y_pitch = block.y_pitch * pitch;
         if (is_large_ && job.step_count > 0) {
-          job.fetch = job.x + list.last_line + block.size->outputs * block.x_pitch;
+          job.fetch =
+              job.x + list.last_line + (job.lines - 1) * job.x_line + block.outputs * block.x_pitch;
           job.fetch_pitch = block.fetch_pitch;
-          job.fetch_count = block.fetch_count;
+          job.fetch_count = block.fetch_count * job.lines;
         }
         run(job, block, (line * out_[2] + block.y) * pitch);
       }
+      index += job.lines - 1;
     }
   }
   /// Whether input and output are too large for the caches of one core.
@@ -165,10 +178,13 @@ class GroupedPlan {
   };
   int64_t line_blocks() const { return static_cast<int64_t>(blocks_.size()); }
   LinePlace place(int64_t line) const;
+  // Lines of [line, end) from the first on that see the same taps and lie equally far apart.
+  int64_t alike_lines(int64_t line, int64_t end) const;
   void list_steps(const WindowBlock& block, int64_t kind, StepList& list) const;
+  void join_alike(std::span<WindowStep> steps) const;
   void prepare_lists();
   void list_taps(const ConvGeometry& geometry, Direction direction, int axis);
-  void list_blocks(const ConvGeometry& geometry, Direction direction, int64_t w_unit);
+  void list_blocks(const ConvGeometry& geometry, Direction direction, const GroupedStrips& strips);
 
   int64_t batch_ = 1;
   Extents in_ = {1, 1, 1};
@@ -181,6 +197,8 @@ class GroupedPlan {
   double elements_ = 0.0;  // of input and output
   int64_t depth_ = 1;
   int64_t lanes_ = 1;
+  bool sums_stay_ = false;  // window_weight_kernel() is used
+  int64_t copied_steps_ = 0;
   int64_t x_step_ = 0;
   int64_t lookup_step_ = 0;
   std::array<int64_t, 2> w_step_ = {};  // floats of packed weights per tap of D and H

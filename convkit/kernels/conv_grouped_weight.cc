@@ -22,7 +22,7 @@ constexpr int64_t kMostTasks = 64;
 class GroupedWeight : public ConvProgram {
  public:
   explicit GroupedWeight(const ConvGeometry& g)
-      : strips_(g, Direction::backward_weight), plan_(g, Direction::forward, strips_) {
+      : strips_(g, Direction::backward_weight), plan_(g, Direction::backward_weight, strips_) {
     const int64_t positions = g.batch * g.out[0] * g.out[1] * g.out[2];
     const int64_t affordable = std::max<int64_t>(1, kPartialLimit / strips_.packed_floats());
     slices_ = std::clamp<int64_t>(positions / kSlicePositions, 1,
@@ -46,6 +46,7 @@ class GroupedWeight : public ConvProgram {
     const int64_t first_strip = strips_.count() * (task % strip_parts_) / strip_parts_;
     const int64_t end_strip = strips_.count() * (task % strip_parts_ + 1) / strip_parts_;
     const auto read = static_cast<std::size_t>(strips_.read());
+    const WindowKernels::Run any_size = window_weight_kernel(strips_.read());
     WindowJob job;
     job.x = x;
     job.dw = partial + slice * strips_.packed_floats();
@@ -56,8 +57,10 @@ class GroupedWeight : public ConvProgram {
     plan_.walk(plan_.blocks() * slice / slices_, plan_.blocks() * (slice + 1) / slices_, job,
                [&](WindowJob& now, const WindowBlock& block, int64_t place) {
                  now.dy = dy + place;
-                 if (plan_.is_large()) now.fetch_dy = now.dy + block.size->outputs * now.y_pitch;
-                 block.size->weight[read](now);
+                 if (plan_.is_large())
+                   now.fetch_dy =
+                       now.dy + (now.lines - 1) * now.y_line + block.outputs * now.y_pitch;
+                 (any_size != nullptr ? any_size : block.size->weight[read])(now);
                });
   }
 

@@ -10,113 +10,12 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 //
-#include "convkit/kernels/conv_vectors-inl.h"
+#include "convkit/kernels/conv_grouped_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace convkit::kernels {
 namespace HWY_NAMESPACE {
 namespace {
-
-using Indices = decltype(hn::SetTableIndices(Floats(), static_cast<const int32_t*>(nullptr)));
-
-#undef CONVKIT_MASKS
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
-#define CONVKIT_MASKS 1
-#else
-#define CONVKIT_MASKS 0
-#endif
-
-// With AVX-512 a mask costs nothing; elsewhere whole vectors have kernels of their own.
-constexpr bool kMasksAreFree = HWY_TARGET == HWY_AVX3;
-
-// More positions than CONVKIT_UNROLL is good for.
-#undef CONVKIT_UNROLL_POSITIONS
-#if HWY_COMPILER_CLANG
-#define CONVKIT_UNROLL_POSITIONS _Pragma("unroll")
-#else
-#define CONVKIT_UNROLL_POSITIONS _Pragma("GCC unroll 20")
-#endif
-
-// Loads and stores the first lanes of vectors, and touches no memory behind them.
-class Lanes {
- public:
-  explicit Lanes(int64_t count)
-      : count_(count)
-#if CONVKIT_MASKS
-        ,
-        mask_(hn::FirstN(Floats(), static_cast<size_t>(count)))
-#endif
-  {
-  }
-  bool whole() const { return count_ == static_cast<int64_t>(hn::Lanes(Floats())); }
-
-  template <bool kWhole>
-  HWY_INLINE Vector Load(const float* from) const {
-    const Floats d;
-    if constexpr (kWhole) return hn::LoadU(d, from);
-#if CONVKIT_MASKS
-    return hn::MaskedLoad(mask_, d, from);
-#else
-    if (whole()) return hn::LoadU(d, from);
-    HWY_ALIGN float copy[HWY_MAX_BYTES / sizeof(float)] = {};
-    for (int64_t i = 0; i < count_; ++i) copy[i] = from[i];
-    return hn::Load(d, copy);
-#endif
-  }
-
-  HWY_INLINE void Store(Vector value, float* to) const {
-    const Floats d;
-    if (whole()) return hn::StoreU(value, d, to);
-#if CONVKIT_MASKS
-    hn::BlendedStore(value, mask_, d, to);
-#else
-    HWY_ALIGN float copy[HWY_MAX_BYTES / sizeof(float)] = {};
-    hn::Store(value, d, copy);
-    for (int64_t i = 0; i < count_; ++i) to[i] = copy[i];
-#endif
-  }
-
- private:
-  int64_t count_;
-#if CONVKIT_MASKS
-  hn::Mask<Floats> mask_;
-#endif
-};
-
-// How a strip reads x.
-template <WindowRead kRead, bool kWhole>
-class Reader {
- public:
-  explicit Reader(const WindowStrip& strip)
-      : lanes_(strip.x_count), lookup_(strip.lookup), indices_(LoadIndices(kZeros)) {}
-  HWY_INLINE void Start(int64_t lookup) {
-    if constexpr (kRead == WindowRead::lookup) indices_ = LoadIndices(lookup_ + lookup);
-  }
-  HWY_INLINE Vector operator()(const float* from) const {
-    if constexpr (kRead == WindowRead::broadcast) return hn::Set(Floats(), *from);
-    const Vector value = lanes_.template Load<kWhole>(from);
-    if constexpr (kRead == WindowRead::lookup) return hn::TableLookupLanes(value, indices_);
-    return value;
-  }
-
- private:
-  HWY_ALIGN static constexpr int32_t kZeros[HWY_MAX_BYTES / sizeof(float)] = {};
-  static HWY_INLINE Indices LoadIndices(const int32_t* lookup) {
-    return hn::SetTableIndices(Floats(), lookup);
-  }
-  Lanes lanes_;
-  const int32_t* lookup_;
-  Indices indices_;
-};
-
-// Keeps a number where it is: compilers would compute all addresses and tests of a window ahead of
-// the loops around it, more than there are registers.
-template <class T>
-HWY_INLINE void Keep(T& number) {
-#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
-  asm volatile("" : "+r"(number));
-#endif
-}
 
 // What the loop over strips goes on with after a strip's sums. It waits in memory: compilers would
 // put what does not fit into general registers into vector registers, where it comes back only
@@ -142,6 +41,10 @@ struct Place {
   uint32_t valid;
 };
 
+// x86 reads one or two pitches beyond an address as fast as at it, and with AVX2 has no time for
+// more additions.
+constexpr int kPositionsPerAddress = HWY_TARGET == HWY_AVX2 ? 3 : 1;
+
 // The sums of a block, outputs in registers.
 template <int kSize, class Read>
 struct ForwardSums {
@@ -157,11 +60,12 @@ struct ForwardSums {
         hn::LoadU(d, w + at + t * place.w_step);
     const float* x = place.x;
     uint32_t valid = place.valid;
-    CONVKIT_UNROLL_POSITIONS for (int p = 0; p < kSize + kTaps - 1; ++p, x += place.x_pitch) {
+    CONVKIT_UNROLL_POSITIONS for (int p = 0; p < kSize + kTaps - 1; ++p) {
+      if (p > 0 && p % kPositionsPerAddress == 0) x += kPositionsPerAddress * place.x_pitch;
       Keep(x);
       Keep(valid);
       if ((valid >> p & 1) == 0) continue;
-      const Vector value = read(x);
+      const Vector value = read(x + p % kPositionsPerAddress * place.x_pitch);
       CONVKIT_UNROLL for (int t = 0; t < kTaps; ++t) {
         const int j = p - t;
         if (j >= 0 && j < kSize) acc[j] = hn::MulAdd(value, weight[t], acc[j]);
@@ -277,20 +181,6 @@ HWY_INLINE void Walk(const WindowJob& job, const WindowStrip& strip, Sums& sums)
   }
 }
 
-// Brings what comes next into the cache while sums keep the processor busy.
-HWY_INLINE void Fetch(const float* next, int64_t pitch, int64_t count) {
-#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
-  for (int64_t i = 0; i < count; ++i, next += pitch) __builtin_prefetch(next, 0, 2);
-#endif
-}
-
-// The share of `strip` in `floats` floats from `next` on.
-HWY_INLINE void FetchShare(const float* next, int64_t floats, int64_t strip, int64_t strips) {
-  constexpr int64_t kLine = 16;
-  const int64_t lines = (floats / kLine + strips - 1) / strips;
-  Fetch(next + strip * lines * kLine, kLine, lines);
-}
-
 template <int kSize, WindowRead kRead, bool kWhole>
 HWY_INLINE void ForwardStrip(Loop& loop) {
   const Floats d;
@@ -305,6 +195,28 @@ HWY_INLINE void ForwardStrip(Loop& loop) {
     StoreBlock(*loop.job, *loop.strip, sums.acc);
   else
     StoreReduced(*loop.job, *loop.strip, loop.bias, sums.acc);
+}
+
+template <int kSize, WindowRead kRead>
+void RunForward(const WindowJob& job) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Floats()));
+  Loop loop = {&job, job.strips, job.strips + job.strip_count, job.bias};
+  for (; loop.strip < loop.end; ++loop.strip) {
+    if (loop.job->fetch_y != nullptr) {
+      const int64_t strip = loop.strip - loop.job->strips;
+      FetchShare(loop.job->fetch, loop.job->fetch_count * loop.job->fetch_pitch, strip,
+                 loop.job->strip_count);
+      FetchShare(loop.job->fetch_y, kSize * loop.job->y_pitch, strip, loop.job->strip_count);
+    } else {
+      FetchNew(*loop.job, loop.strip);
+    }
+    constexpr bool kTwoWays = kHasParts && kRead != WindowRead::broadcast;
+    if (kTwoWays && loop.strip->x_count < lanes)
+      ForwardStrip<kSize, kRead, false>(loop);
+    else
+      ForwardStrip<kSize, kRead, !kMasksAreFree>(loop);
+    if (loop.bias != nullptr) loop.bias += lanes;
+  }
 }
 
 template <int kSize, WindowRead kRead, bool kWhole>
@@ -330,41 +242,27 @@ HWY_INLINE void WeightStrip(Loop& loop) {
 }
 
 template <int kSize, WindowRead kRead>
-void RunForward(const WindowJob& job) {
-  const auto lanes = static_cast<int64_t>(hn::Lanes(Floats()));
-  Loop loop = {&job, job.strips, job.strips + job.strip_count, job.bias};
-  for (; loop.strip < loop.end; ++loop.strip) {
-    if (loop.job->fetch_y != nullptr) {
-      const int64_t strip = loop.strip - loop.job->strips;
-      FetchShare(loop.job->fetch, loop.job->fetch_count * loop.job->fetch_pitch, strip,
-                 loop.job->strip_count);
-      FetchShare(loop.job->fetch_y, kSize * loop.job->y_pitch, strip, loop.job->strip_count);
-    } else {
-      Fetch(loop.job->fetch + loop.strip->x, loop.job->fetch_pitch, loop.job->fetch_count);
-    }
-    constexpr bool kTwoWays = !kMasksAreFree && kRead != WindowRead::broadcast;
-    if (kTwoWays && loop.strip->x_count == lanes)
-      ForwardStrip<kSize, kRead, kTwoWays>(loop);
-    else
-      ForwardStrip<kSize, kRead, false>(loop);
-    if (loop.bias != nullptr) loop.bias += lanes;
-  }
-}
-
-template <int kSize, WindowRead kRead>
 void RunWeight(const WindowJob& job) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(Floats()));
   Loop loop = {&job, job.strips, job.strips + job.strip_count, nullptr};
   for (; loop.strip < loop.end; ++loop.strip) {
-    Fetch(loop.job->fetch + loop.strip->x, loop.job->fetch_pitch, loop.job->fetch_count);
+    FetchNew(*loop.job, loop.strip);
     if (loop.job->fetch_dy != nullptr)
       Fetch(loop.job->fetch_dy + loop.strip->y, loop.job->y_pitch, kSize);
-    constexpr bool kTwoWays = !kMasksAreFree && kRead != WindowRead::broadcast;
-    if (kTwoWays && loop.strip->x_count == lanes)
-      WeightStrip<kSize, kRead, kTwoWays>(loop);
-    else
+    constexpr bool kTwoWays = kHasParts && kRead != WindowRead::broadcast;
+    if (kTwoWays && loop.strip->x_count < lanes)
       WeightStrip<kSize, kRead, false>(loop);
+    else
+      WeightStrip<kSize, kRead, !kMasksAreFree>(loop);
   }
+}
+// Null where long sums are better, or where dy leaves no registers for sums.
+template <int kSize, WindowRead kRead>
+constexpr WindowKernels::Run GradientOf() {
+  if constexpr (kHasLongSums && (kRead != WindowRead::plain || kSize > kMostSlopes))
+    return nullptr;
+  else
+    return RunWeight<kSize, kRead>;
 }
 
 template <int... kSizes>
@@ -372,8 +270,8 @@ std::vector<WindowKernels::Size> SizesOf() {
   return {{kSizes,
            {RunForward<kSizes, WindowRead::plain>, RunForward<kSizes, WindowRead::lookup>,
             RunForward<kSizes, WindowRead::broadcast>},
-           {RunWeight<kSizes, WindowRead::plain>, RunWeight<kSizes, WindowRead::lookup>,
-            RunWeight<kSizes, WindowRead::broadcast>}}...};
+           {GradientOf<kSizes, WindowRead::plain>(), GradientOf<kSizes, WindowRead::lookup>(),
+            GradientOf<kSizes, WindowRead::broadcast>()}}...};
 }
 
 }  // namespace
@@ -386,7 +284,7 @@ const WindowKernels* Windows() {
 #if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM
     SizesOf<14, 8, 7, 4, 2, 1>(),
 #elif HWY_TARGET == HWY_AVX2
-    SizesOf<8, 7, 4, 2, 1>(),
+    SizesOf<10, 8, 7, 4, 2, 1>(),
 #else
     SizesOf<4, 2, 1>(),
 #endif

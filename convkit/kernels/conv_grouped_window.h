@@ -33,14 +33,30 @@ enum class WindowRead { plain, lookup, broadcast };
 /// At most kMaxWindowTaps taps along W that share the numbers they read: output j and tap t meet at
 /// position p = j + t.
 struct WindowStep {
-  int64_t x;       ///< floats from WindowJob::x to position 0
-  int64_t w;       ///< floats from a strip's weights to those of the first tap
-  int32_t taps;    ///< 1 … kMaxWindowTaps
-  uint32_t valid;  ///< bit p: position p lies inside of the line
+  int64_t x;     ///< floats from WindowJob::x to position 0
+  int64_t w;     ///< floats from a strip's weights to those of the first tap
+  int16_t taps;  ///< 1 … kMaxWindowTaps
+  /// For window_weight_kernel(): with how many steps from this on it shares taps and valid, and is
+  /// taken together: 1, 3 or 4.
+  int16_t alike;
+  /// Bit p: position p lies inside of the line. For window_weight_kernel(): positions().
+  uint32_t valid;
   int64_t lookup;  ///< entries from a strip's lookup to that of this step
 };
 
 inline constexpr int kMaxWindowTaps = 4;
+/// Limits of window_weight_kernel().
+inline constexpr int kMaxGradientTaps = 3;
+inline constexpr int64_t kMostGradientOutputs = 64;
+inline constexpr int64_t kMostGradientPositions = 96;
+inline constexpr int64_t kMostGradientDepth = 64;
+
+/// WindowStep::valid for window_weight_kernel(): positions [first, end) lie inside of the line.
+inline uint32_t positions(int64_t first, int64_t end) {
+  return static_cast<uint32_t>(end << 16 | first);
+}
+inline int64_t first_position(uint32_t valid) { return valid & 0xffff; }
+inline int64_t end_position(uint32_t valid) { return valid >> 16; }
 
 /// A block of `size` outputs, y_pitch apart in their line, of all strips: for j < size
 ///
@@ -74,6 +90,16 @@ struct WindowJob {
   bool clamps = false;              ///< whether to limit what is stored to [low, high]
   float low = 0.0f;
   float high = 0.0f;
+  /// For window_weight_kernel() a block is so many lines of so many outputs, at most
+  /// kMostGradientOutputs in all, the lines x_line and y_line floats apart; no fewer outputs than
+  /// taps, less one.
+  int64_t outputs = 0;
+  int64_t lines = 1;
+  /// Not 0: positions lie so far apart in x that they push each other out of the cache, and each so
+  /// many steps, which read floats side by side, should copy them; at most kMostGradientDepth.
+  int64_t copied_steps = 0;
+  int64_t x_line = 0;
+  int64_t y_line = 0;
   const float* dy = nullptr;  ///< the gradient's, in place of y
   float* dw = nullptr;        ///< the gradient's, in place of w; added to
 };
@@ -84,7 +110,7 @@ struct WindowKernels {
   struct Size {
     int64_t outputs;
     Run forward[3];  ///< [WindowRead]
-    Run weight[3];
+    Run weight[3];   ///< null where there is none of this size
   };
   int64_t lanes = 1;
   std::vector<Size> sizes;  ///< of blocks, largest first; the last is 1
@@ -92,5 +118,9 @@ struct WindowKernels {
 
 /// Those of the instruction set in use (target.h).
 const WindowKernels& window_kernels();
+/// The gradient's kernel that keeps the sums of several steps in registers over blocks of any size,
+/// rather than dy. Null where WindowKernels::Size::weight is as fast: with 32 registers, and where
+/// each channel is read for one output (plain).
+WindowKernels::Run window_weight_kernel(WindowRead read);
 
 }  // namespace convkit::kernels

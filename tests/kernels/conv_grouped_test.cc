@@ -52,6 +52,31 @@ TEST(GroupedConv, MatchesTheReferenceOnLinesOfEveryLength) {
     expect_match(with_output_size(line(17, width, 3)), static_cast<unsigned>(width));
 }
 
+// The gradient of the weights takes up to 64 outputs at a time, of one line or of several.
+TEST(GroupedConv, MatchesTheReferenceOnLongLines) {
+  const OnThreads alone(1);
+  for (const int64_t width : {63, 64, 65, 66, 67, 127, 128, 129, 130, 193})
+    for (const int64_t kernel : {1, 2, 3, 4}) {
+      expect_match(with_output_size(line(10, width, kernel)), static_cast<unsigned>(width));
+      ConvGeometry wide = line(24, width, kernel);
+      wide.groups = 3;
+      expect_match(with_output_size(wide), static_cast<unsigned>(width));
+    }
+}
+
+// Pixels that share a few sets of the cache are copied.
+TEST(GroupedConv, MatchesTheReferenceWherePixelsPushEachOtherOut) {
+  const OnThreads alone(1);
+  for (const char* problem :
+       {"g64mb1ic512ih5iw9oc512oh5ow9kh3kw3ph1pw1", "g32mb2ic512ih4iw7oc512oh4ow7kh3kw3ph1pw1",
+        "g16mb1ic512ih3iw70oc256oh3ow70kh1kw3ph0pw1", "g32mb1ic256ih9oc320oh5kh3sh2ph1",
+        "g32mb1ic256ih9oc256oh9kh3ph2dh1",
+        "g32mb1ic512id4ih4iw5oc512od4oh4ow5kd3kh3kw3pd1ph1pw1"}) {
+    const ConvGeometry g = parse_problem(problem);
+    expect_match(g, 7);
+  }
+}
+
 // 1 to 4 taps share what they read; longer kernels take several runs.
 TEST(GroupedConv, MatchesTheReferenceOnKernelsOfEveryLength) {
   const OnThreads alone(1);
