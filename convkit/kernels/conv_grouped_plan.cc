@@ -26,6 +26,11 @@ constexpr int64_t kBlockOverhead = 3;
 // many channels are read.
 constexpr int64_t kFarPixels = 512;
 constexpr int64_t kCopyDepth = 8;
+// Pixels a page apart share one set, which has room for the pixels of no more outputs than these;
+// for others each multiply-add takes longer by this.
+constexpr int64_t kCollidingPixels = 1024;
+constexpr int64_t kNearOutputs = 8;
+constexpr double kCollisionCost = 0.5;
 constexpr int64_t kLineFloats = 16;  // of the cache
 // As many steps as a plan may keep, 32 bytes each. Longer lists each task makes for itself.
 constexpr int64_t kMostPrepared = 2048;
@@ -404,6 +409,8 @@ void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction,
         }
         list_count_ = std::max(list_count_, block.list + 1);
         blocks_.push_back(block);
+        if (!sums_stay_ && outputs > kNearOutputs && block.x_pitch % kCollidingPixels == 0)
+          colliding_ += static_cast<double>(outputs) / static_cast<double>(out_[axis]);
         j += outputs;
       }
     }
@@ -417,7 +424,7 @@ bool GroupedPlan::is_huge() const { return elements_ * sizeof(float) > kHugeByte
 ConvWork GroupedPlan::work(const GroupedStrips& strips) const {
   const auto lanes = static_cast<double>(strips.lanes());
   ConvWork work;
-  work.products = seen_ * strips.cost();
+  work.products = seen_ * strips.cost() * (1.0 + kCollisionCost * colliding_);
   work.calls = static_cast<double>(blocks() * strips.count());
   work.tensors = elements_ / lanes;
   work.packing = static_cast<double>(strips.packed_floats()) / lanes;
