@@ -34,13 +34,14 @@ class GroupedCorrelation : public ConvProgram {
         static_cast<int64_t>(work / static_cast<double>(kTaskWork)), 1, kMostTasks);
     block_parts_ = std::min(plan_.blocks(), tasks);
     strip_parts_ = std::min(strips_.count(), ceil_div(tasks, block_parts_));
-    strips_first_ = kHeavyWeights * strips_.packed_floats() > input_count(g) + output_count(g);
+    strips_first_ = kHeavyWeights * strips_.weight_floats() > input_count(g) + output_count(g);
   }
 
   ConvWork work() const override { return plan_.work(strips_); }
   bool takes_out_pitch() const override { return true; }
   int64_t packed_floats() const override { return strips_.packed_floats(); }
   void pack(const float* w, float* packed) const override {
+    if (strips_.in_place()) return;
     parallel_ranges(strips_.count(), ceil_div(kPackFloats, strips_.strip_floats()),
                     [&](int64_t begin, int64_t end) {
                       for (int64_t s = begin; s < end; ++s)

@@ -34,6 +34,8 @@ constexpr double kCollisionCost = 0.5;
 constexpr int64_t kLineFloats = 16;  // of the cache
 // As many steps as a plan may keep, 32 bytes each. Longer lists each task makes for itself.
 constexpr int64_t kMostPrepared = 2048;
+// So few positions do not pay for packing weights that lie as vectors want them.
+constexpr int64_t kFewPositions = 512;
 // What adding up the lanes of one vector costs, in multiply-adds of vectors.
 constexpr double kReduceCost = 14.0;
 
@@ -96,6 +98,11 @@ GroupedStrips::GroupedStrips(const ConvGeometry& g, Direction direction)
     (strip.reduce == 0 ? strip.lookup : strip.y_lookup) = lookup;
   }
   find_weights(g, direction);
+  in_place_ = backward && read_ == WindowRead::broadcast && group_out % lanes_ == 0 &&
+              c_step_ % kFarPixels != 0 && input_count(g) / g.in_channels <= kFewPositions;
+  if (in_place_)
+    for (int64_t s = 0; s < count(); ++s)
+      strips_[static_cast<std::size_t>(s)].w = weight_at_[static_cast<std::size_t>(s * lanes_)];
 }
 
 void GroupedStrips::add_plain(int64_t channels) {
@@ -246,7 +253,8 @@ GroupedPlan::GroupedPlan(const ConvGeometry& g, Direction direction, const Group
       depth_ <= kMostGradientDepth &&
       std::lcm(g.stride[2], g.dilation[2]) * in_channels_ % kFarPixels == 0)
     copied_steps_ = depth_;
-  const int64_t unit = strips.depth() * strips.lanes();
+  channel_pitch_ = strips.channel_pitch();
+  const int64_t unit = strips.tap_pitch();
   w_step_ = {g.kernel[1] * g.kernel[2] * unit, g.kernel[2] * unit};
   for (int axis = 0; axis < 2; ++axis) list_taps(g, direction, axis);
   list_blocks(g, direction, strips);
@@ -294,7 +302,7 @@ void GroupedPlan::list_taps(const ConvGeometry& g, Direction direction, int axis
 // meet at positions L apart, one further for each row and each tap.
 void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction,
                               const GroupedStrips& strips) {
-  const int64_t w_unit = strips.depth() * strips.lanes();
+  const int64_t w_unit = strips.tap_pitch();
   const int axis = kAxes - 1;
   const std::vector<AxisLattice> lattices =
       direction == Direction::backward_input
@@ -492,7 +500,7 @@ void GroupedPlan::list_steps(const WindowBlock& block, int64_t kind, StepList& l
           for (int64_t c = 0; c < depth_; ++c) {
             list.steps.push_back(step);
             step.x += x_step_;
-            step.w += lanes_;
+            step.w += channel_pitch_;
             step.lookup += lookup_step_;
           }
         }

@@ -40,7 +40,14 @@ class GroupedStrips {
   double cost() const { return cost_; }
   /// Floats of one strip's weights: [tap][c < depth][lane].
   int64_t strip_floats() const { return taps_ * depth_ * lanes_; }
-  int64_t packed_floats() const { return count() * strip_floats(); }
+  int64_t weight_floats() const { return count() * strip_floats(); }
+  /// Backward-input finds the weights of a vector's lanes side by side, if they are of one group:
+  /// then strips point into the weights as they are.
+  bool in_place() const { return in_place_; }
+  int64_t packed_floats() const { return in_place_ ? 0 : weight_floats(); }
+  /// Floats from a strip's weights of a tap to those of the next, and of a channel.
+  int64_t tap_pitch() const { return in_place_ ? tap_step_ : depth_ * lanes_; }
+  int64_t channel_pitch() const { return in_place_ ? c_step_ : lanes_; }
   /// A strip's weights from w, zeros where lanes are empty; and back.
   void pack(int64_t strip, const float* w, float* packed) const;
   void unpack(int64_t strip, const float* packed, float* dw) const;
@@ -63,6 +70,7 @@ class GroupedStrips {
   int64_t tap_step_ = 1;
   int64_t c_step_ = 1;
   bool regular_ = false;  // packing is a transposition
+  bool in_place_ = false;
 };
 
 /// The outputs of one line that one call of a kernel computes, and where they lie.
@@ -202,6 +210,7 @@ class GroupedPlan {
   int64_t copied_steps_ = 0;
   int64_t x_step_ = 0;
   int64_t lookup_step_ = 0;
+  int64_t channel_pitch_ = 1;
   std::array<int64_t, 2> w_step_ = {};  // floats of packed weights per tap of D and H
   std::array<std::vector<std::vector<Tap>>, 2> kinds_;  // [axis][kind]
   std::array<std::vector<AxisPlace>, 2> places_;        // [axis][output coordinate]

@@ -147,6 +147,26 @@ TEST(GroupedConv, SlicesOfTheWeightsGradientDependOnTheShapeAlone) {
   }
 }
 
+// Few positions: backward-input reads the weights where they lie, if a vector is of one group.
+TEST(GroupedConv, BackwardInputReadsWeightsInPlace) {
+  const OnThreads alone(1);
+  const auto packed = [](const char* problem) {
+    const ConvGeometry g = parse_problem(problem);
+    return prepare(conv_algorithm("grouped"), g, Direction::backward_input)->packed_floats();
+  };
+  for (const std::string& target : engine_targets()) {
+    const OnTarget limited(target);
+    EXPECT_EQ(packed("g4mb1ic128ih7oc128oh7kh3ph1"), 0) << target;
+    EXPECT_EQ(packed("g3mb2ic48ih9oc96oh5kh3sh2ph1"), 0) << target;
+    EXPECT_GT(packed("g4mb1ic128ih28oc128oh28kh3ph1"), 0) << target;
+    // Rows of weights a page apart.
+    EXPECT_GT(packed("g2mb1ic128iw9oc128ow8kw8pw3"), 0) << target;
+  }
+  for (const char* problem : {"g4mb1ic128ih7oc128oh7kh3ph1", "g3mb2ic48ih9oc96oh5kh3sh2ph1",
+                              "g2mb1ic64id3ih5iw6oc32od3oh5ow6kd3kh3kw3pd1ph1pw1"})
+    expect_match(parse_problem(problem), 11);
+}
+
 enum class Kind { finite, infinite, nan };
 Kind kind(float value) {
   return std::isnan(value) ? Kind::nan : std::isinf(value) ? Kind::infinite : Kind::finite;
