@@ -35,6 +35,7 @@ using Indices = decltype(hn::SetTableIndices(Floats(), static_cast<const int32_t
 // With AVX-512 a mask costs nothing; elsewhere whole vectors have kernels of their own.
 constexpr bool kMasksAreFree = HWY_TARGET == HWY_AVX3;
 constexpr bool kHasParts = !kMasksAreFree && HWY_TARGET != HWY_SCALAR;
+[[maybe_unused]] constexpr int kFewOutputs = 4;
 
 // More positions than CONVKIT_UNROLL is good for.
 #undef CONVKIT_UNROLL_POSITIONS

@@ -210,11 +210,12 @@ void RunForward(const WindowJob& job) {
     } else {
       FetchNew(*loop.job, loop.strip);
     }
-    constexpr bool kTwoWays = kHasParts && kRead != WindowRead::broadcast;
-    if (kTwoWays && loop.strip->x_count < lanes)
+    // Short blocks are rare: masks will do.
+    constexpr bool kNoMasks = !kMasksAreFree && (kSize > kFewOutputs || !kHasParts);
+    if (kNoMasks && kHasParts && kRead != WindowRead::broadcast && loop.strip->x_count < lanes)
       ForwardStrip<kSize, kRead, false>(loop);
     else
-      ForwardStrip<kSize, kRead, !kMasksAreFree>(loop);
+      ForwardStrip<kSize, kRead, kNoMasks>(loop);
     if (loop.bias != nullptr) loop.bias += lanes;
   }
 }
@@ -249,11 +250,12 @@ void RunWeight(const WindowJob& job) {
     FetchNew(*loop.job, loop.strip);
     if (loop.job->fetch_dy != nullptr)
       Fetch(loop.job->fetch_dy + loop.strip->y, loop.job->y_pitch, kSize);
-    constexpr bool kTwoWays = kHasParts && kRead != WindowRead::broadcast;
-    if (kTwoWays && loop.strip->x_count < lanes)
+    // Short blocks are rare: masks will do.
+    constexpr bool kNoMasks = !kMasksAreFree && (kSize > kFewOutputs || !kHasParts);
+    if (kNoMasks && kHasParts && kRead != WindowRead::broadcast && loop.strip->x_count < lanes)
       WeightStrip<kSize, kRead, false>(loop);
     else
-      WeightStrip<kSize, kRead, !kMasksAreFree>(loop);
+      WeightStrip<kSize, kRead, kNoMasks>(loop);
   }
 }
 // Null where long sums are better, or where dy leaves no registers for sums.
@@ -286,7 +288,7 @@ const WindowKernels* Windows() {
 #elif HWY_TARGET == HWY_AVX2
     SizesOf<10, 8, 7, 4, 2, 1>(),
 #else
-    SizesOf<4, 2, 1>(),
+    SizesOf<4, 1>(),
 #endif
   };
   return &kernels;
