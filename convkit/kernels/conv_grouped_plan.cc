@@ -22,15 +22,14 @@ constexpr double kHugeBytes = 20 << 20;
 
 // What a kernel spends besides a block's multiply-adds, in outputs.
 constexpr int64_t kBlockOverhead = 3;
-// Pixels so many floats apart share a few sets of the first-level cache. Copying them pays where so
-// many channels are read.
-constexpr int64_t kFarPixels = 512;
-constexpr int64_t kCopyDepth = 8;
-// Pixels a page apart share one set, which has room for the pixels of no more outputs than these;
-// for others each multiply-add takes longer by this.
-constexpr int64_t kCollidingPixels = 1024;
+// Numbers so many floats apart share one set of the first-level cache, or two, which have room for
+// the pixels of few outputs. Each multiply-add takes longer then, unless those with so many
+// channels to read have been copied.
+constexpr int64_t kPage = 1024;
 constexpr int64_t kNearOutputs = 8;
 constexpr double kCollisionCost = 0.5;
+constexpr double kLongCollisionCost = 0.25;  // where sums stay over a line
+constexpr int64_t kCopyDepth = 16;
 constexpr int64_t kLineFloats = 16;  // of the cache
 // As many steps as a plan may keep, 32 bytes each. Longer lists each task makes for itself.
 constexpr int64_t kMostPrepared = 2048;
@@ -99,7 +98,7 @@ GroupedStrips::GroupedStrips(const ConvGeometry& g, Direction direction)
   }
   find_weights(g, direction);
   in_place_ = backward && read_ == WindowRead::broadcast && group_out % lanes_ == 0 &&
-              c_step_ % kFarPixels != 0 && input_count(g) / g.in_channels <= kFewPositions;
+              c_step_ % (kPage / 2) != 0 && input_count(g) / g.in_channels <= kFewPositions;
   if (in_place_)
     for (int64_t s = 0; s < count(); ++s)
       strips_[static_cast<std::size_t>(s)].w = weight_at_[static_cast<std::size_t>(s * lanes_)];
@@ -251,7 +250,7 @@ GroupedPlan::GroupedPlan(const ConvGeometry& g, Direction direction, const Group
   }
   if (sums_stay_ && strips.read() == WindowRead::broadcast && depth_ >= kCopyDepth &&
       depth_ <= kMostGradientDepth &&
-      std::lcm(g.stride[2], g.dilation[2]) * in_channels_ % kFarPixels == 0)
+      std::lcm(g.stride[2], g.dilation[2]) * in_channels_ % kPage == 0)
     copied_steps_ = depth_;
   channel_pitch_ = strips.channel_pitch();
   const int64_t unit = strips.tap_pitch();
@@ -417,8 +416,10 @@ void GroupedPlan::list_blocks(const ConvGeometry& g, Direction direction,
         }
         list_count_ = std::max(list_count_, block.list + 1);
         blocks_.push_back(block);
-        if (!sums_stay_ && outputs > kNearOutputs && block.x_pitch % kCollidingPixels == 0)
-          colliding_ += static_cast<double>(outputs) / static_cast<double>(out_[axis]);
+        const bool collide = block.x_pitch % (sums_stay_ ? kPage / 2 : kPage) == 0;
+        if (collide && outputs > kNearOutputs && copied_steps_ == 0)
+          collisions_ += (sums_stay_ ? kLongCollisionCost : kCollisionCost) *
+                         static_cast<double>(outputs) / static_cast<double>(out_[axis]);
         j += outputs;
       }
     }
@@ -432,7 +433,7 @@ bool GroupedPlan::is_huge() const { return elements_ * sizeof(float) > kHugeByte
 ConvWork GroupedPlan::work(const GroupedStrips& strips) const {
   const auto lanes = static_cast<double>(strips.lanes());
   ConvWork work;
-  work.products = seen_ * strips.cost() * (1.0 + kCollisionCost * colliding_);
+  work.products = seen_ * strips.cost() * (1.0 + collisions_);
   work.calls = static_cast<double>(blocks() * strips.count());
   work.tensors = elements_ / lanes;
   work.packing = static_cast<double>(strips.packed_floats()) / lanes;

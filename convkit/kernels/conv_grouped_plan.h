@@ -201,9 +201,9 @@ class GroupedPlan {
   int64_t out_channels_ = 1;
   bool is_large_ = false;
   int64_t products_ = 0;
-  double seen_ = 0.0;       // of the products, those that are not with padding
-  double elements_ = 0.0;   // of input and output
-  double colliding_ = 0.0;  // share of outputs whose block reads pixels that push each other out
+  double seen_ = 0.0;        // of the products, those that are not with padding
+  double elements_ = 0.0;    // of input and output
+  double collisions_ = 0.0;  // what they cost, in multiply-adds for each one
   int64_t depth_ = 1;
   int64_t lanes_ = 1;
   bool sums_stay_ = false;  // window_weight_kernel() is used

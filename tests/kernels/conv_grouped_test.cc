@@ -159,7 +159,7 @@ TEST(GroupedConv, BackwardInputReadsWeightsInPlace) {
     EXPECT_EQ(packed("g4mb1ic128ih7oc128oh7kh3ph1"), 0) << target;
     EXPECT_EQ(packed("g3mb2ic48ih9oc96oh5kh3sh2ph1"), 0) << target;
     EXPECT_GT(packed("g4mb1ic128ih28oc128oh28kh3ph1"), 0) << target;
-    // Rows of weights a page apart.
+    // Rows of weights pages apart.
     EXPECT_GT(packed("g2mb1ic128iw9oc128ow8kw8pw3"), 0) << target;
   }
   for (const char* problem : {"g4mb1ic128ih7oc128oh7kh3ph1", "g3mb2ic48ih9oc96oh5kh3sh2ph1",
