@@ -29,8 +29,10 @@ using Indices = decltype(hn::SetTableIndices(Floats(), static_cast<const int32_t
 #undef CONVKIT_LONG_SUMS
 #define CONVKIT_LONG_SUMS (HWY_TARGET == HWY_AVX2)
 [[maybe_unused]] constexpr bool kHasLongSums = CONVKIT_LONG_SUMS;
-[[maybe_unused]] constexpr int kMostSlopes =
-    8;  // in registers, beside two sums for each of three taps
+// Of dy in registers, beside two sums for each of three taps.
+[[maybe_unused]] constexpr int kMostSlopes = 8;
+// A line of common pictures, too short for long sums.
+[[maybe_unused]] constexpr int kShortLine = 7;
 
 // With AVX-512 a mask costs nothing; elsewhere whole vectors have kernels of their own.
 constexpr bool kMasksAreFree = HWY_TARGET == HWY_AVX3;

@@ -65,6 +65,16 @@ class Sizes {
   std::vector<const WindowKernels::Size*> choice_;
 };
 
+// Unless a line is just one block that has a kernel of its own.
+bool takes_long_sums(const ConvGeometry& g, WindowRead read) {
+  const int64_t line = g.out[kAxes - 1];
+  for (const WindowKernels::Size& size : window_kernels().sizes)
+    if (size.outputs == line && g.dilation[kAxes - 1] == 1 &&
+        size.weight[static_cast<std::size_t>(read)] != nullptr)
+      return false;
+  return window_weight_kernel(read) != nullptr;
+}
+
 }  // namespace
 
 GroupedStrips::GroupedStrips(const ConvGeometry& g, Direction direction)
@@ -240,8 +250,7 @@ GroupedPlan::GroupedPlan(const ConvGeometry& g, Direction direction, const Group
       out_channels_(g.out_channels),
       depth_(strips.depth()),
       lanes_(strips.lanes()),
-      sums_stay_(direction == Direction::backward_weight &&
-                 window_weight_kernel(strips.read()) != nullptr),
+      sums_stay_(direction == Direction::backward_weight && takes_long_sums(g, strips.read())),
       x_step_(strips.x_step()),
       lookup_step_(strips.lookup_step()) {
   if (direction == Direction::backward_input) {

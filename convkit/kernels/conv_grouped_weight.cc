@@ -60,7 +60,7 @@ class GroupedWeight : public ConvProgram {
                  if (plan_.is_large())
                    now.fetch_dy =
                        now.dy + (now.lines - 1) * now.y_line + block.outputs * now.y_pitch;
-                 (any_size != nullptr ? any_size : block.size->weight[read])(now);
+                 (block.size == nullptr ? any_size : block.size->weight[read])(now);
                });
   }
 

@@ -261,10 +261,12 @@ void RunWeight(const WindowJob& job) {
 // Null where long sums are better, or where dy leaves no registers for sums.
 template <int kSize, WindowRead kRead>
 constexpr WindowKernels::Run GradientOf() {
-  if constexpr (kHasLongSums && (kRead != WindowRead::plain || kSize > kMostSlopes))
-    return nullptr;
-  else
+  constexpr bool kPlain = kRead == WindowRead::plain && kSize <= kMostSlopes;
+  constexpr bool kShort = kRead == WindowRead::broadcast && kSize == kShortLine;
+  if constexpr (!kHasLongSums || kPlain || kShort)
     return RunWeight<kSize, kRead>;
+  else
+    return nullptr;
 }
 
 template <int... kSizes>
