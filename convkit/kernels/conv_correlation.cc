@@ -39,6 +39,8 @@ constexpr int64_t kMostCollidingRows = 8;
 // many terms leaves time to fetch it.
 constexpr int64_t kNearOutput = int64_t{1} << 18;
 constexpr int64_t kTermsToFetch = 64;
+// Two blocks of weights with more terms than this push each other out of the second-level cache.
+constexpr int64_t kMostTermsToFetch = 1024;
 
 }  // namespace
 
@@ -109,6 +111,8 @@ void Correlation::plan_input() {
   joins_taps_ = consecutive && input_.dense();
   fetches_outputs_ = !is_part_ && total * columns_ * g_.groups > kNearOutput &&
                      offset_count() * depth_ >= kTermsToFetch;
+  fetches_weights_ =
+      !is_part_ && cut_.bricks() == 1 && offset_count() * depth_ <= kMostTermsToFetch;
   goes_by_rows_ = !is_part_ && offset_count() == 1 && w_axis.fold == 1 && cut_.bricks() > 1 &&
                   depth_ >= kTermsToFetch;
   if (input_.row_stride(2) % kRowCollision == 0) most_rows_ = kMostCollidingRows;

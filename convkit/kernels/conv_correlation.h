@@ -124,6 +124,7 @@ class Correlation {
   int64_t most_rows_ = kMaxTileRows;
   bool fetches_outputs_ = false;
   bool goes_by_rows_ = false;      // if all weights of a task stay near
+  bool fetches_weights_ = false;   // of the next block: each is read but once
   bool joins_taps_ = false;        // channels of neighbours along W lie side by side in the input
   bool in_place_ = false;          // weights that are not packed are read where they lie
   int64_t sum_parts_ = 1;          // of a tap's sum over weights in place

@@ -97,6 +97,10 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
       pad_bias(block, group, epilogue.bias, padded_bias);
       job.bias = padded_bias;
     }
+    // The task that comes next most often goes on where this one ends.
+    const int64_t packed_block = offset_count() * depth_ * width;
+    const bool fetches_next = weights.packed != nullptr && fetches_weights_ &&
+                              block.packed + 2 * packed_block <= group_packed_;
     for (std::size_t t = 0; t < tables.size(); ++t) {
       job.columns = std::min(block.count, tables[t].fold * columns_ - block.first);
       if (job.columns <= 0) continue;
@@ -113,7 +117,8 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
       job.segment_count = static_cast<int64_t>(segments.size());
       job.depth = depth;
       run_tiles(tables[t], kernels_.run[block.vectors],
-                std::min(most_rows_, kernels_.max_rows[block.vectors]), job);
+                std::min(most_rows_, kernels_.max_rows[block.vectors]), job,
+                fetches_next ? job.b + packed_block : nullptr);
       if (tables[t].fold > 1) all_finite &= all_outputs_finite(tables[t].output, job);
     }
   }
@@ -138,8 +143,13 @@ TileJob Correlation::block_job(const Block& block, int64_t group, const float* p
 
 void Correlation::pad_bias(const Block& block, int64_t group, const float* bias,
                            float* padded) const {
-  for (int64_t j = 0; j < block.vectors * kernels_.lanes; ++j)
-    padded[j] = j < block.count ? bias[group * columns_ + (block.first + j) % columns_] : 0.0f;
+  const float* const channels = bias + group * columns_;
+  int64_t channel = block.first % columns_;
+  for (int64_t j = 0; j < block.count; ++j) {
+    padded[j] = channels[channel];
+    if (++channel == columns_) channel = 0;
+  }
+  std::fill_n(padded + block.count, block.vectors * kernels_.lanes - block.count, 0.0f);
 }
 
 // All blocks go over a tile of rows before the next one's turn, so that neighbouring outputs are
