@@ -34,20 +34,59 @@ constexpr int kRowsForOneVector = 6;
 constexpr int kRowsForTwoVectors = 6;
 #endif
 
+// The first `columns` floats of a row of vectors.
+template <int kVectors>
+class RowLoader {
+ public:
+  explicit RowLoader(int64_t columns) : columns_(columns) {
+#if HWY_TARGET == HWY_AVX3
+    const Floats d;
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+    CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) masks_[v] =
+        hn::FirstN(d, static_cast<size_t>(std::max<int64_t>(columns - v * lanes, 0)));
+#endif
+  }
+  HWY_INLINE Vector operator()(const float* row, int v) const {
+    const Floats d;
+    const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+#if HWY_TARGET == HWY_AVX3  // where a mask costs nothing
+    return hn::MaskedLoad(masks_[v], d, row + v * lanes);
+#else
+    return LoadFirst(d, row + v * lanes, columns_ - v * lanes);
+#endif
+  }
+
+ private:
+  [[maybe_unused]] int64_t columns_;
+#if HWY_TARGET == HWY_AVX3
+  hn::Mask<Floats> masks_[kVectors];
+#endif
+};
+
 // What becomes of a finished tile before it is stored.
 template <int kRows, int kVectors>
 HWY_INLINE void ApplyEpilogue(const TileJob& job, Vector (&acc)[kRows][kVectors]) {
   const Floats d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  if (job.residual != nullptr) CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+  if (job.residual != nullptr) {
+    const RowLoader<kVectors> load(job.columns);
+    CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
       const float* const from = job.residual + job.c_offset[r];
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
-          hn::Add(acc[r][v], LoadFirst(d, from + v * lanes, job.columns - v * lanes));
+          hn::Add(acc[r][v], load(from, v));
     }
+  }
   if (job.clamps) CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
           Clamp(d, acc[r][v], job.low, job.high);
     }
+}
+
+// What a job says is read again behind this. GCC would read it ahead and, having no registers left
+// for it, keep it in vector registers, from where it comes back only behind the multiply-adds.
+HWY_INLINE void ReadAgain() {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  asm volatile("" : : : "memory");
+#endif
 }
 
 // The row pointers that the compiler may keep in registers. x86 has no room for the others; left
@@ -70,21 +109,12 @@ template <int kRows, int kVectors>
 void RunTile(const TileJob& job) {
   const Floats d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t columns = job.columns;
-  const bool whole_columns = columns == kVectors * lanes;
-  const int64_t* HWY_RESTRICT const c_offset = job.c_offset;
-  float* HWY_RESTRICT const c = job.c;
   Vector acc[kRows][kVectors];
-  if (job.accumulate && whole_columns) {
+  if (job.accumulate) {
+    const RowLoader<kVectors> load(job.columns);
     CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
-      const float* HWY_RESTRICT const from = c + c_offset[r];
-      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::LoadU(d, from + v * lanes);
-    }
-  } else if (job.accumulate) {
-    CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
-      const float* HWY_RESTRICT const from = c + c_offset[r];
-      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
-          LoadFirst(d, from + v * lanes, columns - v * lanes);
+      const float* HWY_RESTRICT const from = job.c + job.c_offset[r];
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] = load(from, v);
     }
   } else {
     CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) {
@@ -96,7 +126,7 @@ void RunTile(const TileJob& job) {
   constexpr int64_t kLine = 16;
   if (job.fetches_c) CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
       for (int64_t j = 0; j < kVectors * lanes; j += kLine)
-        __builtin_prefetch(c + c_offset[r] + j, 1);
+        __builtin_prefetch(job.c + job.c_offset[r] + j, 1);
     }
   const float* const* HWY_RESTRICT rows = job.rows;
   const int64_t a_step = job.a_step;
@@ -104,6 +134,7 @@ void RunTile(const TileJob& job) {
   [[maybe_unused]] const float* fetch = job.fetch;
   [[maybe_unused]] const int64_t fetch_step = job.fetch != nullptr ? job.fetch_step : a_step;
   for (int64_t s = 0; s < job.segment_count; ++s, rows += job.rows_step) {
+    ReadAgain();
     int64_t place = job.a_start + job.segments[s].a;
     const float* HWY_RESTRICT b = job.b + job.segments[s].b;
     const float* const volatile* const more_rows = rows;
@@ -125,7 +156,12 @@ void RunTile(const TileJob& job) {
       b += b_step;
     }
   }
+  ReadAgain();
   if (job.residual != nullptr || job.clamps) ApplyEpilogue(job, acc);
+  const int64_t columns = job.columns;
+  const bool whole_columns = columns == kVectors * lanes;
+  const int64_t* HWY_RESTRICT const c_offset = job.c_offset;
+  float* HWY_RESTRICT const c = job.c;
   if (whole_columns) {
     CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
       float* HWY_RESTRICT const to = c + c_offset[r];
