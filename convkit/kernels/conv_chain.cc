@@ -175,7 +175,7 @@ const ConvProgram* ConvChain::depthwise_program(int64_t first, int64_t rows) {
   part.pad_hi[kRowAxis] = std::max<int64_t>(0, end - size);
   std::unique_ptr<ConvProgram>& program =
       programs_[layer][{part.in[kRowAxis], rows, part.pad_lo[kRowAxis], part.pad_hi[kRowAxis]}];
-  if (program == nullptr) program = prepare_grouped(part, Direction::forward);
+  if (program == nullptr) program = prepare_grouped_part(part, /*from_afar=*/layers_.size() == 2);
   return program.get();
 }
 

@@ -36,6 +36,11 @@ class GroupedCorrelation : public ConvProgram {
     strip_parts_ = std::min(strips_.count(), ceil_div(tasks, block_parts_));
     strips_first_ = kHeavyWeights * strips_.weight_floats() > input_count(g) + output_count(g);
   }
+  // A part, which is one task.
+  GroupedCorrelation(const ConvGeometry& g, bool from_afar)
+      : strips_(g, Direction::forward), plan_(g, Direction::forward, strips_) {
+    if (from_afar) plan_.fetch_next_line(g);
+  }
 
   ConvWork work() const override { return plan_.work(strips_); }
   bool takes_out_pitch() const override { return true; }
@@ -140,6 +145,10 @@ std::string grouped_why_not(const ConvGeometry& g, Direction direction) {
 std::unique_ptr<ConvProgram> prepare_grouped(const ConvGeometry& g, Direction direction) {
   if (direction == Direction::backward_weight) return prepare_grouped_weight(g);
   return std::make_unique<GroupedCorrelation>(g, direction);
+}
+
+std::unique_ptr<ConvProgram> prepare_grouped_part(const ConvGeometry& g, bool from_afar) {
+  return std::make_unique<GroupedCorrelation>(g, from_afar);
 }
 
 }  // namespace convkit::kernels

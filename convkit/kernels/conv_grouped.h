@@ -17,6 +17,10 @@ std::string depthwise_why_not(const ConvGeometry& geometry, Direction direction)
 std::string grouped_why_not(const ConvGeometry& geometry, Direction direction);
 /// Serves both rows.
 std::unique_ptr<ConvProgram> prepare_grouped(const ConvGeometry& geometry, Direction direction);
+/// Forward for callers that run it inside of a task of their own, on one thread, and go on where it
+/// ends. Packed weights do not depend on the pictures' sizes. `from_afar`: whether the input is in
+/// no cache of the core.
+std::unique_ptr<ConvProgram> prepare_grouped_part(const ConvGeometry& geometry, bool from_afar);
 /// The part of prepare_grouped for backward_weight.
 std::unique_ptr<ConvProgram> prepare_grouped_weight(const ConvGeometry& geometry);
 

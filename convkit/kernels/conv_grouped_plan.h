@@ -145,8 +145,8 @@ class GroupedPlan {
         }
         job.y_pitch = block.y_pitch * pitch;
         if (is_large_ && job.step_count > 0) {
-          job.fetch =
-              job.x + list.last_line + (job.lines - 1) * job.x_line + block.outputs * block.x_pitch;
+          job.fetch = job.x + list.last_line + (job.lines - 1) * job.x_line +
+                      (next_line_ > 0 ? next_line_ : block.outputs * block.x_pitch);
           job.fetch_pitch = block.fetch_pitch;
           job.fetch_count = block.fetch_count * job.lines;
         }
@@ -154,6 +154,12 @@ class GroupedPlan {
       }
       index += job.lines - 1;
     }
+  }
+  /// Has blocks fetch what those on the next line will read, from memory if need be: a line's time
+  /// ahead, instead of a block's.
+  void fetch_next_line(const ConvGeometry& geometry) {
+    is_large_ = true;
+    next_line_ = geometry.stride[1] * in_[2] * in_channels_;
   }
   /// Whether input and output are too large for the caches of one core.
   bool is_large() const { return is_large_; }
@@ -200,6 +206,7 @@ class GroupedPlan {
   int64_t in_channels_ = 1;
   int64_t out_channels_ = 1;
   bool is_large_ = false;
+  int64_t next_line_ = 0;  // floats to what is fetched, if not the next block's
   int64_t products_ = 0;
   double seen_ = 0.0;        // of the products, those that are not with padding
   double elements_ = 0.0;    // of input and output

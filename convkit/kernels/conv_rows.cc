@@ -27,6 +27,12 @@ struct AxisKind {
   int64_t fold;
 };
 
+// first, first + step, ...: a loop of its own, whose variables stay in registers.
+template <class T>
+void count_on(T first, int64_t step, int64_t count, T* to) {
+  for (int64_t i = 0; i < count; ++i, first += step) to[i] = first;
+}
+
 struct Place {
   Extents at;  // input coordinate at offset 0
   const float* input;
@@ -139,12 +145,15 @@ class Lister {
           const int64_t plane = (brick_.first[0] + n) * context_.out[0] + out_at(0, d);
           const int64_t line = plane * context_.out[1] + out_at(1, h);
           const int64_t to = (line * context_.out[2] + out_at(2, w)) * context_.out_pitch;
-          for (int64_t k = 0; k < count; ++k) *outputs++ = to + k * out_step;
-          if (own)
-            for (int64_t k = 0; k < count; ++k) *inputs++ = from + k * in_step;
-          else
+          count_on(to, out_step, count, outputs);
+          outputs += count;
+          if (own) {
+            count_on(from, in_step, count, inputs);
+            inputs += count;
+          } else {
             for (int64_t k = 0; k < count; ++k)
               places_.push_back({{in_at(0, d), in_at(1, h), in_at(2, w + k)}, from + k * in_step});
+          }
         }
   }
 
