@@ -116,7 +116,9 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
       job.segments = segments.data();
       job.segment_count = static_cast<int64_t>(segments.size());
       job.depth = depth;
-      run_tiles(tables[t], kernels_.run[block.vectors],
+      const bool narrow = block.vectors == 2 && job.columns > kernels_.lanes &&
+                          job.columns <= kernels_.narrow_columns;
+      run_tiles(tables[t], narrow ? kernels_.narrow : kernels_.run[block.vectors],
                 std::min(most_rows_, kernels_.max_rows[block.vectors]), job,
                 fetches_next ? job.b + packed_block : nullptr);
       if (tables[t].fold > 1) all_finite &= all_outputs_finite(tables[t].output, job);

@@ -176,6 +176,61 @@ void RunTile(const TileJob& job) {
   }
 }
 
+#if HWY_TARGET == HWY_AVX3
+// As RunTile, with a vector and a half of columns: 24 channels would leave a quarter of two vectors
+// empty.
+template <int kRows>
+void RunNarrowTile(const TileJob& job) {
+  if (job.accumulate) return RunTile<kRows, 2>(job);
+  const Floats d;
+  const hn::Half<Floats> dh;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  Vector acc[kRows];
+  hn::Vec<hn::Half<Floats>> half[kRows];
+  const Vector start = job.bias != nullptr ? hn::LoadU(d, job.bias) : hn::Zero(d);
+  const auto half_start = job.bias != nullptr ? hn::LoadU(dh, job.bias + lanes) : hn::Zero(dh);
+  CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+    acc[r] = start;
+    half[r] = half_start;
+  }
+  const float* const* HWY_RESTRICT rows = job.rows;
+  const int64_t a_step = job.a_step;
+  const int64_t b_step = job.b_step;
+  for (int64_t s = 0; s < job.segment_count; ++s, rows += job.rows_step) {
+    ReadAgain();
+    int64_t place = job.a_start + job.segments[s].a;
+    const float* HWY_RESTRICT b = job.b + job.segments[s].b;
+    const float* const volatile* const more_rows = rows;
+    for (int64_t k = 0; k < job.depth; ++k, place += a_step, b += b_step) {
+      const Vector column = hn::LoadU(d, b);
+      const auto half_column = hn::LoadU(dh, b + lanes);
+      CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+        const float* const from = (r < kRowsInRegisters ? rows[r] : more_rows[r]) + place;
+        const Vector value = hn::Set(d, *from);
+        acc[r] = hn::MulAdd(value, column, acc[r]);
+        half[r] = hn::MulAdd(hn::LowerHalf(dh, value), half_column, half[r]);
+      }
+    }
+  }
+  ReadAgain();
+  const auto mask = hn::FirstN(dh, static_cast<size_t>(job.columns - lanes));
+  if (job.residual != nullptr) CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+      const float* const from = job.residual + job.c_offset[r];
+      acc[r] = hn::Add(acc[r], hn::LoadU(d, from));
+      half[r] = hn::Add(half[r], hn::MaskedLoad(mask, dh, from + lanes));
+    }
+  if (job.clamps) CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+      acc[r] = Clamp(d, acc[r], job.low, job.high);
+      half[r] = Clamp(dh, half[r], job.low, job.high);
+    }
+  CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+    float* const to = job.c + job.c_offset[r];
+    hn::StoreU(acc[r], d, to);
+    hn::BlendedStore(half[r], mask, dh, to + lanes);
+  }
+}
+#endif
+
 // Floats along `depth` at a time: enough that rows of `from` are read in runs of cache lines, few
 // enough that what is written meanwhile stays in the first-level cache.
 constexpr int64_t kTransposeDepth = 128;
@@ -279,6 +334,13 @@ const TileKernels* Kernels() {
     filled.lanes = static_cast<int64_t>(hn::Lanes(Floats()));
     FillHeights<1>(filled, std::make_integer_sequence<int, kRowsForOneVector>());
     FillHeights<2>(filled, std::make_integer_sequence<int, kRowsForTwoVectors>());
+#if HWY_TARGET == HWY_AVX3
+    filled.narrow_columns = filled.lanes + filled.lanes / 2;
+    std::copy_n(filled.run[2], kMaxTileRows + 1, filled.narrow);
+    filled.narrow[12] = RunNarrowTile<12>;
+    filled.narrow[13] = RunNarrowTile<13>;
+    filled.narrow[14] = RunNarrowTile<14>;
+#endif
     filled.transpose = Transpose;
     filled.pack_rows = PackRows;
     filled.all_finite = AllFinite;

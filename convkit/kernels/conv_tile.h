@@ -65,6 +65,9 @@ struct TileKernels {
   int64_t max_rows[kMaxTileVectors + 1] = {};  ///< by number of vectors
   using Run = void (*)(const TileJob&);
   Run run[kMaxTileVectors + 1][kMaxTileRows + 1] = {};  ///< [vectors][rows]
+  /// As run[2], for at most so many columns: faster. None if 0.
+  int64_t narrow_columns = 0;
+  Run narrow[kMaxTileRows + 1] = {};
   /// to[k·to_step + j] = from[j·from_step + k] for j < columns, k < depth.
   void (*transpose)(const float* from, int64_t from_step, int64_t columns, int64_t depth, float* to,
                     int64_t to_step) = nullptr;

@@ -59,13 +59,14 @@ HWY_INLINE void StoreFirst(Vector value, Floats d, float* to, int64_t count) {
 
 // Keeps NaN. So do x86's maximum and minimum, whose result is the second operand if one is no
 // number or both are zero: half of the work. Other instruction sets' do not.
-HWY_INLINE Vector Clamp(Floats d, Vector value, float low, float high) {
-  const Vector lowest = hn::Set(d, low);
-  const Vector highest = hn::Set(d, high);
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Clamp(D d, V value, float low, float high) {
+  const V lowest = hn::Set(d, low);
+  const V highest = hn::Set(d, high);
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
   return hn::Min(highest, hn::Max(lowest, value));
 #else
-  const Vector raised = hn::IfThenElse(hn::Lt(value, lowest), lowest, value);
+  const V raised = hn::IfThenElse(hn::Lt(value, lowest), lowest, value);
   return hn::IfThenElse(hn::Gt(raised, highest), highest, raised);
 #endif
 }
