@@ -19,6 +19,8 @@ constexpr int64_t kFloat = static_cast<int64_t>(sizeof(float));
 constexpr int64_t kBandBytes = 384 * 1024;
 // What lies between the layers is in the caches anyway if it is smaller.
 constexpr int64_t kLeastBytes = 1024 * 1024;
+// An output of more floats is in no core's own cache when it is written.
+constexpr int64_t kNearFloats = int64_t{1} << 18;
 // Each band reads all weights.
 constexpr int64_t kMostWeightBytes = 512 * 1024;
 // Tasks of a run that keep a few threads busy.
@@ -157,7 +159,8 @@ const ConvProgram* ConvChain::pointwise_program(std::size_t layer, int64_t rows)
     ConvGeometry part = layers_[layer];
     part.batch = 1;
     part.in[kRowAxis] = part.out[kRowAxis] = rows;
-    program = prepare_direct_part(part);
+    const bool is_last = layer == layers_.size() - 1;
+    program = prepare_direct_part(part, is_last && output_count(layers_[layer]) > kNearFloats);
   }
   return program.get();
 }

@@ -45,12 +45,17 @@ constexpr int64_t kMostTermsToFetch = 1024;
 }  // namespace
 
 Correlation::Correlation(const ConvGeometry& g, const CorrelationSides& sides,
-                         std::array<AxisLattice, kAxes> axes, bool is_part)
-    : g_(g), sides_(sides), axes_(std::move(axes)), is_part_(is_part), kernels_(tile_kernels()) {
+                         std::array<AxisLattice, kAxes> axes, CorrelationPlace place)
+    : g_(g),
+      sides_(sides),
+      axes_(std::move(axes)),
+      is_part_(place != CorrelationPlace::whole),
+      kernels_(tile_kernels()) {
   depth_ = sides_.in_channels / g.groups;
   columns_ = sides_.out_channels / g.groups;
   plan_blocks(kMaxTileVectors);
   plan_input();
+  if (is_part_) fetches_outputs_ = place == CorrelationPlace::part_to_afar;
   plan_weights();
   plan_chunks();
 }

@@ -30,12 +30,15 @@ struct CorrelationSides {
   int64_t weight_row = 0;
 };
 
+/// A whole of its own, or a part that its caller runs inside of a task, on one thread, and whose
+/// output may be in no cache of the core.
+enum class CorrelationPlace { whole, part, part_to_afar };
+
 /// One lattice per axis: a stride-1 correlation of its own.
 class Correlation {
  public:
-  /// `is_part`: its caller runs it inside of a task, on one thread.
   Correlation(const ConvGeometry& g, const CorrelationSides& sides,
-              std::array<AxisLattice, kAxes> axes, bool is_part);
+              std::array<AxisLattice, kAxes> axes, CorrelationPlace place);
 
   int64_t packed_floats() const { return g_.groups * group_packed_; }
   ConvWork work() const;

@@ -166,7 +166,8 @@ class FoldedDirect : public ConvProgram {
   int64_t outputs_;
 };
 
-std::vector<Correlation> forward_parts(const ConvGeometry& g, int64_t fold, bool is_part = false) {
+std::vector<Correlation> forward_parts(const ConvGeometry& g, int64_t fold,
+                                       CorrelationPlace place = CorrelationPlace::whole) {
   const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
   const CorrelationSides sides = {.in = g.in,
                                   .out = g.out,
@@ -181,7 +182,7 @@ std::vector<Correlation> forward_parts(const ConvGeometry& g, int64_t fold, bool
       g, sides,
       std::array<AxisLattice, kAxes>{forward_lattice(g, 0, 1), forward_lattice(g, 1, 1),
                                      forward_lattice(g, 2, fold)},
-      is_part);
+      place);
   return parts;
 }
 
@@ -198,7 +199,8 @@ std::vector<Correlation> backward_input_parts(const ConvGeometry& g, int64_t fol
   for (const AxisLattice& d : backward_lattices(g, 0, 1))
     for (const AxisLattice& h : backward_lattices(g, 1, 1))
       for (const AxisLattice& w_axis : backward_lattices(g, 2, fold))
-        parts.emplace_back(g, sides, std::array<AxisLattice, kAxes>{d, h, w_axis}, false);
+        parts.emplace_back(g, sides, std::array<AxisLattice, kAxes>{d, h, w_axis},
+                           CorrelationPlace::whole);
   return parts;
 }
 
@@ -216,9 +218,10 @@ ConvGeometry collapse_axes(const ConvGeometry& g) {
   return flat;
 }
 
-std::unique_ptr<ConvProgram> prepare_direct_part(const ConvGeometry& geometry) {
+std::unique_ptr<ConvProgram> prepare_direct_part(const ConvGeometry& geometry, bool to_afar) {
   return std::make_unique<DirectCorrelations>(
-      forward_parts(collapse_axes(geometry), 1, /*is_part=*/true));
+      forward_parts(collapse_axes(geometry), 1,
+                    to_afar ? CorrelationPlace::part_to_afar : CorrelationPlace::part));
 }
 
 std::string direct_why_not(const ConvGeometry&, Direction) { return {}; }

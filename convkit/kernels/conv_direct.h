@@ -15,7 +15,8 @@ std::unique_ptr<ConvProgram> prepare_direct(const ConvGeometry& geometry, Direct
 
 /// Forward for callers that run it inside of a task of their own, on one thread. Packed weights do
 /// not depend on the batch and the pictures' sizes: programs for parts of a picture share them.
-std::unique_ptr<ConvProgram> prepare_direct_part(const ConvGeometry& geometry);
+/// `to_afar`: whether the output is in no cache of the core.
+std::unique_ptr<ConvProgram> prepare_direct_part(const ConvGeometry& geometry, bool to_afar);
 
 /// The program of backward_weight (conv_direct_weight.cc).
 std::unique_ptr<ConvProgram> prepare_direct_weight(const ConvGeometry& geometry);

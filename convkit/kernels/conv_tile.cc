@@ -89,6 +89,16 @@ HWY_INLINE void ReadAgain() {
 #endif
 }
 
+// 64 bytes hold whole vectors, or parts of one.
+template <int kRows, int kVectors>
+HWY_INLINE void FetchOutputs(const TileJob& job) {
+  constexpr int64_t kLine = 16;
+  const auto width = kVectors * static_cast<int64_t>(hn::Lanes(Floats()));
+  CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+    for (int64_t j = 0; j < width; j += kLine) __builtin_prefetch(job.c + job.c_offset[r] + j, 1);
+  }
+}
+
 // The row pointers that the compiler may keep in registers. x86 has no room for the others; left
 // alone, GCC puts them into vector registers, where fetching them waits behind the multiply-adds.
 // Reading these from memory each time costs a load that has time.
@@ -122,12 +132,7 @@ void RunTile(const TileJob& job) {
       CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) acc[r][v] = start;
     }
   }
-  // 64 bytes hold whole vectors, or parts of one.
-  constexpr int64_t kLine = 16;
-  if (job.fetches_c) CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
-      for (int64_t j = 0; j < kVectors * lanes; j += kLine)
-        __builtin_prefetch(job.c + job.c_offset[r] + j, 1);
-    }
+  if (job.fetches_c) FetchOutputs<kRows, kVectors>(job);
   const float* const* HWY_RESTRICT rows = job.rows;
   const int64_t a_step = job.a_step;
   const int64_t b_step = job.b_step;
@@ -193,6 +198,7 @@ void RunNarrowTile(const TileJob& job) {
     acc[r] = start;
     half[r] = half_start;
   }
+  if (job.fetches_c) FetchOutputs<kRows, 2>(job);
   const float* const* HWY_RESTRICT rows = job.rows;
   const int64_t a_step = job.a_step;
   const int64_t b_step = job.b_step;
