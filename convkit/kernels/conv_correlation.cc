@@ -165,7 +165,8 @@ void Correlation::plan_chunks() {
   int64_t fewest = input_.copies() ? std::max<int64_t>(1, 256 / work_per_input) : 1;
   // So must be the task.
   const int64_t block_work = std::max<int64_t>(1, brick_rows * group_packed_ / blocks);
-  fewest = std::max(fewest, std::min(kTaskWork / block_work, ceil_div(blocks, 8)));
+  fewest = std::max(fewest, std::min(kTaskWork / block_work,
+                                     std::max(ceil_div(blocks, 8), ceil_div(units, kFewTasks))));
   chunks_ = std::clamp<int64_t>(ceil_div(kWantedTasks, bricks * g_.groups), 1,
                                 std::max<int64_t>(1, blocks / fewest));
   chunks_ = ceil_div(blocks, ceil_div(blocks, chunks_));
