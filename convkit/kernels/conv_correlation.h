@@ -97,7 +97,8 @@ class Correlation {
   Part part_of(int64_t task) const;
   TileJob block_job(const Block& block, int64_t group, const float* packed,
                     const ConvEpilogue& epilogue, float* y) const;
-  void pad_bias(const Block& block, int64_t group, const float* bias, float* padded) const;
+  const float* block_bias(const Block& block, int64_t group, const float* bias,
+                          float* padded) const;
   void run_by_rows(const RowTable& rows, const TapRun& tap, std::span<const Block> blocks,
                    std::span<TileJob> jobs) const;
   void plan_blocks(int most_vectors);

@@ -67,9 +67,8 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
     for (const Block& block : some) {
       float* const padded = bias.data() + std::ssize(jobs) * kMostWidth;
       jobs.push_back(block_job(block, group, weights.packed, epilogue, y));
-      if (epilogue.bias == nullptr) continue;
-      pad_bias(block, group, epilogue.bias, padded);
-      jobs.back().bias = padded;
+      if (epilogue.bias != nullptr)
+        jobs.back().bias = block_bias(block, group, epilogue.bias, padded);
     }
     run_by_rows(tables[0], runs[0].front(), some, jobs);
     return true;
@@ -93,10 +92,7 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
       job.b = packed.data();
       pack_block(block, group_weights(weights.plain, group), packed.data());
     }
-    if (epilogue.bias != nullptr) {
-      pad_bias(block, group, epilogue.bias, padded_bias);
-      job.bias = padded_bias;
-    }
+    if (epilogue.bias != nullptr) job.bias = block_bias(block, group, epilogue.bias, padded_bias);
     // The task that comes next most often goes on where this one ends.
     const int64_t packed_block = offset_count() * depth_ * width;
     const bool fetches_next = weights.packed != nullptr && fetches_weights_ &&
@@ -143,15 +139,19 @@ TileJob Correlation::block_job(const Block& block, int64_t group, const float* p
   return job;
 }
 
-void Correlation::pad_bias(const Block& block, int64_t group, const float* bias,
-                           float* padded) const {
+// Whole vectors of a block's bias, in `padded` unless they stand so already.
+const float* Correlation::block_bias(const Block& block, int64_t group, const float* bias,
+                                     float* padded) const {
   const float* const channels = bias + group * columns_;
   int64_t channel = block.first % columns_;
+  if (block.count == block.vectors * kernels_.lanes && channel + block.count <= columns_)
+    return channels + channel;
   for (int64_t j = 0; j < block.count; ++j) {
     padded[j] = channels[channel];
     if (++channel == columns_) channel = 0;
   }
   std::fill_n(padded + block.count, block.vectors * kernels_.lanes - block.count, 0.0f);
+  return padded;
 }
 
 // All blocks go over a tile of rows before the next one's turn, so that neighbouring outputs are
