@@ -95,7 +95,7 @@ convkit_module(kernels USES base LINKS hwy::hwy
        conv_winograd_run pool target)
 convkit_module(autograd SMALL USES tensor)
 convkit_module(ops USES autograd kernels
-  COLD activation adaptive_pool arithmetic axes batch_norm conv cross_entropy linear pad pool
+  COLD activation adaptive_pool arithmetic axes batch_norm conv cross_entropy linear loss pad pool
        pool_windows reduce shape softmax unary)
 convkit_module(nn SMALL USES ops)
 convkit_module(models SMALL USES nn)

@@ -22,7 +22,7 @@ constexpr int64_t kBlock = 256;
 
 // Σ (x_i − center), or of the squares.
 template <bool kSquared>
-HWY_INLINE double sum_of(int64_t count, const float* x, float center) {
+HWY_NOINLINE double sum_of(int64_t count, const float* x, float center) {
   const hn::ScalableTag<float> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto middle = hn::Set(d, center);
@@ -31,18 +31,12 @@ HWY_INLINE double sum_of(int64_t count, const float* x, float center) {
     const int64_t end = std::min(count, begin + kBlock);
     auto even = hn::Zero(d);
     auto odd = hn::Zero(d);
-    const auto add = [&](auto& sum, int64_t i) HWY_ATTR {
-      const auto off = hn::Sub(hn::LoadU(d, x + i), middle);
-      sum = kSquared ? hn::MulAdd(off, off, sum) : hn::Add(sum, off);
-    };
     int64_t i = begin;
-    for (; i + 2 * lanes <= end; i += 2 * lanes) {
-      add(even, i);
-      add(odd, i + lanes);
-    }
-    if (i + lanes <= end) {
-      add(even, i);
-      i += lanes;
+    for (; i + lanes <= end; i += lanes) {
+      const auto off = hn::Sub(hn::LoadU(d, x + i), middle);
+      const auto sum = kSquared ? hn::MulAdd(off, off, even) : hn::Add(even, off);
+      even = odd;
+      odd = sum;
     }
     total += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd))));
     for (; i < end; ++i) {

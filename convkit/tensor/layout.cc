@@ -32,18 +32,20 @@ std::vector<Axis> merged(std::vector<Axis> axes) {
 }
 
 // Copies by tiles of two axes, one with neighbours in the target and one with neighbours in the
-// source, that fit the first-level cache.
-template <class T>
-void copy_as(std::vector<Axis> axes, const T* source, T* target) {
+// source, that fit the first-level cache. Axes are in bytes. kItem: bytes of an element; 0: `item`.
+template <std::size_t kItem>
+void copy_as(std::vector<Axis> axes, std::size_t item, const std::byte* source, std::byte* target) {
+  if (kItem > 0) item = kItem;
+  const auto near = static_cast<int64_t>(item);
   constexpr int64_t kBlock = 32;
   constexpr int64_t kPerTask = 1 << 15;
-  Axis columns = {1, 1, 1};
-  Axis rows = {1, 1, 1};
+  Axis columns = {1, near, near};
+  Axis rows = columns;
   if (!axes.empty()) {
     columns = axes.back();
     axes.pop_back();
   }
-  if (columns.from != 1 && !axes.empty()) {
+  if (columns.from != near && !axes.empty()) {
     const auto nearest = std::min_element(
         axes.begin(), axes.end(), [](const Axis& a, const Axis& b) { return a.from < b.from; });
     rows = *nearest;
@@ -53,47 +55,43 @@ void copy_as(std::vector<Axis> axes, const T* source, T* target) {
   int64_t tiles = blocks;
   for (const Axis& axis : axes) tiles *= axis.extent;
   const int64_t per_tile = std::min(rows.extent, kBlock) * columns.extent;
-  parallel_ranges(
-      tiles, std::max<int64_t>(1, kPerTask / per_tile), [&](int64_t begin, int64_t end) {
-        for (int64_t tile = begin; tile < end; ++tile) {
-          const int64_t first = tile % blocks * kBlock;
-          const int64_t count = std::min(kBlock, rows.extent - first);
-          const T* from = source + first * rows.from;
-          T* to = target + first * rows.to;
-          int64_t left = tile / blocks;
-          for (std::size_t i = axes.size(); i-- > 0; left /= axes[i].extent) {
-            from += left % axes[i].extent * axes[i].from;
-            to += left % axes[i].extent * axes[i].to;
-          }
-          if (columns.from == 1) {
-            std::memcpy(to, from, static_cast<std::size_t>(columns.extent) * sizeof(T));
-            continue;
-          }
-          for (int64_t block = 0; block < columns.extent; block += kBlock) {
-            const int64_t last = std::min(columns.extent, block + kBlock);
-            for (int64_t row = 0; row < count; ++row)
-              for (int64_t column = block; column < last; ++column)
-                to[row * rows.to + column] = from[row * rows.from + column * columns.from];
-          }
-        }
-      });
+  parallel_ranges(tiles, std::max<int64_t>(1, kPerTask / per_tile),
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t tile = begin; tile < end; ++tile) {
+                      const int64_t first = tile % blocks * kBlock;
+                      const int64_t count = std::min(kBlock, rows.extent - first);
+                      const std::byte* from = source + first * rows.from;
+                      std::byte* to = target + first * rows.to;
+                      int64_t left = tile / blocks;
+                      for (std::size_t i = axes.size(); i-- > 0; left /= axes[i].extent) {
+                        from += left % axes[i].extent * axes[i].from;
+                        to += left % axes[i].extent * axes[i].to;
+                      }
+                      if (columns.from == near) {
+                        std::memcpy(to, from, static_cast<std::size_t>(columns.extent) * item);
+                        continue;
+                      }
+                      for (int64_t block = 0; block < columns.extent; block += kBlock) {
+                        const int64_t last = std::min(columns.extent, block + kBlock);
+                        for (int64_t row = 0; row < count; ++row)
+                          for (int64_t column = block; column < last; ++column)
+                            std::memcpy(to + row * rows.to + column * near,
+                                        from + row * rows.from + column * columns.from, item);
+                      }
+                    }
+                  });
 }
 
 // target[Σ index · to] = source[Σ index · from]; `to` must fill the target densely.
 void copy(std::vector<Axis> axes, std::size_t item, const void* source, void* target) {
-  const auto run = [&]<class T>(T) {
-    copy_as(merged(std::move(axes)), static_cast<const T*>(source), static_cast<T*>(target));
-  };
-  switch (item) {
-    case 1:
-      return run(uint8_t{});
-    case 2:
-      return run(uint16_t{});
-    case 4:
-      return run(uint32_t{});
-    default:
-      return run(uint64_t{});
+  axes = merged(std::move(axes));
+  for (Axis& axis : axes) {
+    axis.to *= static_cast<int64_t>(item);
+    axis.from *= static_cast<int64_t>(item);
   }
+  const auto copy_items = item == sizeof(float) ? copy_as<sizeof(float)> : copy_as<0>;
+  copy_items(std::move(axes), item, static_cast<const std::byte*>(source),
+             static_cast<std::byte*>(target));
 }
 
 }  // namespace
