@@ -31,12 +31,15 @@ constexpr int64_t kPartFloats = 72 * 1024;
 
 }  // namespace
 
-WinogradCorrelation::WinogradCorrelation(const ConvGeometry& g, Direction direction,
+WinogradCorrelation::WinogradCorrelation(const ConvGeometry& geometry, Direction direction,
                                          WinogradVariant variant, Way way)
-    : batch_(g.batch),
+    : batch_(geometry.batch),
       flip_(direction == Direction::backward_input),
       transforms_(winograd_kernels(variant)),
       tiles_(tile_kernels()) {
+  const auto [g, in_steps, out_steps] = winograd_axes(geometry);
+  in_steps_ = flip_ ? out_steps : in_steps;
+  out_steps_ = flip_ ? in_steps : out_steps;
   in_ = flip_ ? g.out : g.in;
   out_ = flip_ ? g.in : g.out;
   for (int axis = 0; axis < kAxes; ++axis)
@@ -55,7 +58,7 @@ WinogradCorrelation::WinogradCorrelation(const ConvGeometry& g, Direction direct
     const bool far = points() * taps_d_ * in_channels_ * columns_ > kNearWeights;
     if (far || ranges_ * blocks_ < kFewestTasks) plan_slabs();
     if (far && total_tiles_ * out_[0] <= kFewUses)
-      parts_way_ = std::make_unique<WinogradCorrelation>(g, direction, variant, Way::parts);
+      parts_way_ = std::make_unique<WinogradCorrelation>(geometry, direction, variant, Way::parts);
   }
   zeros_ = Buffer<float>(static_cast<std::size_t>(parts_ * pitch_));
   std::fill_n(zeros_.data(), zeros_.size(), 0.0f);
@@ -217,10 +220,11 @@ std::string why_not(const ConvGeometry& g, Direction direction, bool along_h) {
     if (g.stride[axis] != 1 || g.dilation[axis] != 1)
       return "not Winograd: it needs stride and dilation 1";
   if (g.groups != 1) return message("not Winograd: ", g.groups, " groups, where it takes one");
-  if (g.kernel[2] != 3 || (g.kernel[1] != 3 && (along_h || g.kernel[1] != 1)))
+  const Extents kernel = winograd_axes(g).geometry.kernel;
+  if (kernel[2] != 3 || (kernel[1] != 3 && (along_h || kernel[1] != 1)))
     return message("not Winograd: a kernel of ", g.kernel[1], "×", g.kernel[2],
-                   " along H and W, where it takes 3×3", along_h ? "" : " or 1×3");
-  if (g.kernel[0] > kMostWinogradTapsD)
+                   " along H and W, where it takes 3×3", along_h ? "" : ", 1×3 or 3×1");
+  if (kernel[0] > kMostWinogradTapsD)
     return message("not Winograd: ", g.kernel[0], " taps along D, where it takes up to ",
                    kMostWinogradTapsD);
   // Outputs are the rows of backward-weight's tiles.
@@ -252,7 +256,9 @@ std::string winograd2_why_not(const ConvGeometry& g, Direction direction) {
 
 std::unique_ptr<ConvProgram> prepare_winograd4(const ConvGeometry& g, Direction direction) {
   if (is_line(g, direction)) return prepare_winograd_line(g);
-  return prepare(g, direction, g.kernel[1] == 3 ? WinogradVariant::f4x4 : WinogradVariant::f4);
+  return prepare(
+      g, direction,
+      g.kernel[1] == 3 && g.kernel[2] == 3 ? WinogradVariant::f4x4 : WinogradVariant::f4);
 }
 
 std::unique_ptr<ConvProgram> prepare_winograd2(const ConvGeometry& g, Direction direction) {

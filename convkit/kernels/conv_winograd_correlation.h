@@ -134,6 +134,7 @@ class WinogradCorrelation final : public ConvProgram {
   const WinogradKernels& transforms_;
   const TileKernels& tiles_;
   Extents in_, out_, pad_;
+  WinogradSteps in_steps_, out_steps_;
   int64_t in_channels_ = 0;
   int64_t out_channels_ = 0;
   int64_t taps_d_ = 1;

@@ -18,8 +18,8 @@ void WinogradCorrelation::transform_tile(const float* x, int64_t tile, int64_t d
   first.h -= pad_[1];
   first.w -= pad_[2];
   const float* pixels[kMostTilePixels];
-  WinogradPicture{x, in_, in_channels_, zeros_.data()}.gather(first, depth, shape.in_h(),
-                                                              shape.in_w(), pixels);
+  WinogradPicture{x, in_, in_steps_, in_channels_, zeros_.data()}.gather(first, depth, shape.in_h(),
+                                                                         shape.in_w(), pixels);
   for (int64_t i = 0; i < parts_; ++i) {
     if (i > 0)
       for (int p = 0; p < shape.points(); ++p) pixels[p] += part_channels_;
@@ -71,11 +71,12 @@ void WinogradCorrelation::store_tiles(const Range& tiles, int64_t d, const Produ
   const int64_t pitch = epilogue.out_pitch > 0 ? epilogue.out_pitch : out_channels_;
   for (int64_t i = 0; i < tiles.count(); ++i) {
     const WinogradTiles::Place at = grid_.place(tiles.first + i);
-    const int64_t line = ((at.n * out_[0] + d) * out_[1] + at.h) * out_[2] + at.w;
+    const int64_t first =
+        (at.n * out_[0] + d) * out_[1] * out_[2] + at.h * out_steps_.h + at.w * out_steps_.w;
     const WinogradOutput to = {
-        .offset = line * pitch + first_channel,
-        .row_step = out_[2] * pitch,
-        .pixel_step = pitch,
+        .offset = first * pitch + first_channel,
+        .row_step = out_steps_.h * pitch,
+        .pixel_step = out_steps_.w * pitch,
         .rows = static_cast<int>(std::min<int64_t>(shape.out_h, out_[1] - at.h)),
         .columns = static_cast<int>(std::min<int64_t>(shape.out_w, out_[2] - at.w))};
     transforms_.output(products.data + i * products.pitch, products.point_step, channels, last, to,

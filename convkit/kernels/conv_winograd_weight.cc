@@ -30,8 +30,12 @@ constexpr int64_t kDepth = 128;
 
 class WinogradWeight : public ConvProgram {
  public:
-  WinogradWeight(const ConvGeometry& g, WinogradVariant variant)
-      : g_(g), transforms_(winograd_kernels(variant)), kernels_(tile_kernels()) {
+  WinogradWeight(const ConvGeometry& geometry, WinogradVariant variant)
+      : axes_(winograd_axes(geometry)),
+        g_(axes_.geometry),
+        transforms_(winograd_kernels(variant)),
+        kernels_(tile_kernels()) {
+    const ConvGeometry& g = g_;
     const auto padded = [&](int64_t channels) {
       const int64_t pitch = round_up(channels, kernels_.lanes);
       // Steps of 128 bytes would use few sets of the first-level cache.
@@ -65,7 +69,8 @@ class WinogradWeight : public ConvProgram {
   void multiply(const float* v, const float* s, int64_t tiles, int64_t task, bool accumulate,
                 float* sums) const;
 
-  ConvGeometry g_;
+  WinogradAxes axes_;
+  const ConvGeometry& g_;
   const WinogradKernels& transforms_;
   const TileKernels& kernels_;
   int64_t pitch_x_ = 0;  // floats from tile to tile
@@ -95,8 +100,10 @@ void WinogradWeight::transform(const float* x, const float* dy, int64_t tile, in
     first.w -= g_.pad_lo[2];
   }
   const float* pixels[kMostTilePixels];
-  WinogradPicture{input ? x : dy, input ? g_.in : g_.out, channels, zeros_.data()}.gather(
-      first, depth, input ? shape.in_h() : shape.out_h, input ? shape.in_w() : shape.out_w, pixels);
+  WinogradPicture{input ? x : dy, input ? g_.in : g_.out, input ? axes_.in : axes_.out, channels,
+                  zeros_.data()}
+      .gather(first, depth, input ? shape.in_h() : shape.out_h, input ? shape.in_w() : shape.out_w,
+              pixels);
   const int64_t place = depth * slab_tiles_ + tile % slab_tiles_;
   if (input)
     transforms_.input(pixels, channels, v + place * pitch_x_, point_x_);

@@ -4,6 +4,7 @@
 
 #include "convkit/base/checked.h"
 #include "convkit/kernels/conv_geometry.h"
+#include "convkit/kernels/winograd_axes.h"
 #include "convkit/kernels/winograd_transform.h"
 
 /// Where the tiles of Winograd's convolution lie. Internal to kernels/.
@@ -44,10 +45,12 @@ inline constexpr int kMostTilePixels = 36;
 /// `step` floats or a few more: streams a multiple of 4 KiB apart would share sets of the caches.
 inline int64_t kept_apart(int64_t step) { return step % 1024 < 48 ? step + 48 : step; }
 
-/// A tensor [n][D][H][W][channels], and zeros of as many channels for what lies outside.
+/// A tensor [n][D][pixels][channels], its pixels `steps` apart, and zeros of as many channels for
+/// what lies outside.
 struct WinogradPicture {
   const float* data;
   const Extents& size;
+  WinogradSteps steps;
   int64_t channels;
   const float* zeros;
 
@@ -60,7 +63,7 @@ struct WinogradPicture {
         const int64_t h = first.h + i;
         const int64_t w = first.w + j;
         const bool inside = h >= 0 && h < size[1] && w >= 0 && w < size[2];
-        *pixels++ = inside ? plane + (h * size[2] + w) * channels : zeros;
+        *pixels++ = inside ? plane + (h * steps.h + w * steps.w) * channels : zeros;
       }
   }
 };

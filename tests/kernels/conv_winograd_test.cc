@@ -184,6 +184,31 @@ TEST(Winograd, AgreesWithTheReferenceWhereFewTilesMeetManyChannels) {
   }
 }
 
+// Three taps along H or D alone are tiles along W with the axes named otherwise.
+TEST(Winograd, AgreesWithTheReferenceWhereTapsLieAlongHOrDAlone) {
+  for (const char* problem :
+       {"mb2ic20ih9iw7oc33oh9ow7kh3ph1kw1pw0", "mb1ic17ih6iw5oc40oh4ow7kh3ph0kw1pw1",
+        "mb1ic9id4ih7iw5oc19od4oh7ow5kd3pd1kh3ph1kw1pw0",
+        "mb2ic20id7ih5iw6oc33od7oh5ow6kd3pd1kh1ph0kw1pw0",
+        "mb1ic150id6ih7iw7oc100od4oh7ow7kd3pd0kh1ph0kw1pw0"}) {
+    const ConvData data(parse_problem(problem), 11);
+    for (const Direction direction : kDirections) {
+      ASSERT_EQ(conv_algorithm("winograd4").why_not(data.g, direction), "") << problem;
+      const Exact want = exact(direction, data);
+      on_every_target([&] {
+        const ConvAlgorithm& row = conv_algorithm("winograd4");
+        EXPECT_EQ(difference(result(row, direction, data), want, row.error_growth), "")
+            << name(direction) << " of " << problem;
+      });
+    }
+  }
+  // A padded plane of 1×1 taps is larger than its input: no other name makes that one line.
+  EXPECT_NE(conv_algorithm("winograd4")
+                .why_not(parse_problem("mb1ic20id7ih5iw6oc33od7oh7ow8kd3pd1kh1ph1kw1pw1"),
+                         Direction::forward),
+            "");
+}
+
 // What is not a number spreads over the tiles that read it, and no further.
 TEST(Winograd, SpreadsNanOverItsTiles) {
   ConvData data(parse_problem("mb2ic3ih24oc2oh24kh3ph1"), 3);
