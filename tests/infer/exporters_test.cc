@@ -113,6 +113,16 @@ TEST(FuseFunctions, LeavesWhatOnlyLooksLikeOne) {
                 return b.node(Op::mul, {twice, b.node(Op::sigmoid, {x})});
               }),
               ElementsAre(Op::mul, Op::sigmoid, Op::mul));
+  // Integers, whose sixths are whole.
+  EXPECT_THAT(
+      fused([](Builder& b, ValueId x) {
+        const auto whole = [&](double value) { return b.constant(full({}, value, DType::int64)); };
+        const ValueId n = b.node(Op::cast, {b.node(Op::mul, {x, number(b, 9)})},
+                                 {{"to", static_cast<int64_t>(DType::int64)}});
+        const ValueId clip = b.node(Op::clip, {b.node(Op::add, {n, whole(3)}), whole(0), whole(6)});
+        return b.node(Op::div, {b.node(Op::mul, {n, clip}), whole(6)});
+      }),
+      ElementsAre(Op::mul, Op::cast, Op::add, Op::clip, Op::mul, Op::div));
   EXPECT_THAT(fused([](Builder& b, ValueId x) {
                 return b.node(Op::pow, {b.node(Op::abs, {x}), number(b, 3)});
               }),

@@ -31,13 +31,21 @@ bool is_number(Rewriter& rewriter, ValueId id, double& number) {
   return tensor != nullptr && tensor->dim() == 0 && rewriter.is_scalar(id, number);
 }
 
+// The quotients of integers are others.
+bool is_integer(Rewriter& rewriter, ValueId id) {
+  const Tensor* tensor = rewriter.constant(id);
+  return tensor != nullptr && !is_floating(tensor->dtype());
+}
+
 // What `id` is: itself, and, where it is a product with numbers, that and what they multiply.
 std::vector<Scaled> readings(Rewriter& rewriter, ValueId id) {
   std::vector<Scaled> all = {{id, 1.0}};
   for (int i = 0; i < kMostFactors; ++i) {
     const Node* node = rewriter.producer(all.back().value);
     double number = 0;
-    if (node == nullptr || (node->op != Op::mul && node->op != Op::div)) break;
+    if (node == nullptr || (node->op != Op::mul && node->op != Op::div) ||
+        is_integer(rewriter, node->inputs[0]) || is_integer(rewriter, node->inputs[1]))
+      break;
     const double scale = all.back().scale;
     if (is_number(rewriter, node->inputs[1], number)) {
       all.push_back({node->inputs[0], node->op == Op::mul ? scale * number : scale / number});
