@@ -43,12 +43,13 @@ class Sizes {
  public:
   Sizes(int64_t most, const std::function<bool(const WindowKernels::Size&)>& may)
       : choice_(static_cast<std::size_t>(std::min(most, kTable) + 1)) {
-    std::vector<int64_t> cost(choice_.size(), std::numeric_limits<int64_t>::max());
+    constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+    std::vector<int64_t> cost(choice_.size(), kNone);
     cost[0] = 0;
     for (std::size_t n = 1; n < cost.size(); ++n)
       for (const WindowKernels::Size& size : window_kernels().sizes) {
         const auto outputs = static_cast<std::size_t>(size.outputs);
-        if (outputs > n || !may(size)) continue;
+        if (outputs > n || cost[n - outputs] == kNone || !may(size)) continue;
         const int64_t total = cost[n - outputs] + size.outputs + kBlockOverhead;
         if (total < cost[n]) {
           cost[n] = total;
