@@ -91,8 +91,8 @@ convkit_module(base LINKS Threads::Threads)
 convkit_module(tensor USES base COLD deferred print shape tensor)
 convkit_module(kernels USES base LINKS hwy::hwy
   COLD batch_norm batch_norm_pool conv conv_algorithm conv_cost conv_fft_plan conv_geometry
-       conv_lattice conv_planner conv_program conv_tuning conv_winograd conv_winograd_parts
-       conv_winograd_run pool target winograd_axes)
+       conv_lattice conv_planner conv_program conv_tuning conv_winograd pool
+       target winograd_axes)
 convkit_module(autograd SMALL USES tensor)
 convkit_module(ops USES autograd kernels
   COLD activation adaptive_pool arithmetic axes batch_norm conv cross_entropy linear loss pad pool

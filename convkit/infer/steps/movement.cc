@@ -83,47 +83,16 @@ class ReshapeStep final : public Step {
   Shape to_;
 };
 
-// Some of the channels of each row.
-class ChannelsStep final : public Step {
+// A step that moves channels within rows, which may be those of slices.
+class RowStep : public Step {
  public:
-  ChannelsStep(int64_t rows, int64_t channels, int64_t first, int64_t count)
-      : rows_(rows), first_(first), count_(count), x_pitch_(channels), y_pitch_(count) {}
+  RowStep(int64_t rows, int64_t x_channels, int64_t y_channels)
+      : rows_(rows), y_channels_(y_channels), x_pitch_(x_channels), y_pitch_(y_channels) {}
   void run(std::span<const float* const> inputs, float* output) const override {
-    parallel_ranges(
-        rows_, std::max<int64_t>(1, kFloatsPerTask / count_), [&](int64_t begin, int64_t end) {
-          for (int64_t row = begin; row < end; ++row)
-            std::copy_n(inputs[0] + row * x_pitch_ + first_, count_, output + row * y_pitch_);
-        });
-  }
-  Algorithm algorithm() const override { return movement(); }
-  bool takes_pitch(int) const override { return true; }
-  void set_pitch(int operand, int64_t floats) override {
-    (operand == kOutput ? y_pitch_ : x_pitch_) = floats;
-  }
-
- private:
-  int64_t rows_;
-  int64_t first_;
-  int64_t count_;
-  int64_t x_pitch_;
-  int64_t y_pitch_;
-};
-
-// Each row's channels as a matrix, groups by the channels of each, transposed.
-class ShuffleStep final : public Step {
- public:
-  ShuffleStep(int64_t rows, int64_t channels, int64_t groups)
-      : rows_(rows), channels_(channels), groups_(groups), x_pitch_(channels), y_pitch_(channels) {}
-  void run(std::span<const float* const> inputs, float* output) const override {
-    const int64_t each = channels_ / groups_;
-    parallel_ranges(rows_, std::max<int64_t>(1, kFloatsPerTask / channels_),
+    parallel_ranges(rows_, std::max<int64_t>(1, kFloatsPerTask / y_channels_),
                     [&](int64_t begin, int64_t end) {
                       for (int64_t row = begin; row < end; ++row)
-                        for (int64_t group = 0; group < groups_; ++group) {
-                          const float* x = inputs[0] + row * x_pitch_ + group * each;
-                          float* y = output + row * y_pitch_ + group;
-                          for (int64_t i = 0; i < each; ++i) y[i * groups_] = x[i];
-                        }
+                        move(inputs[0] + row * x_pitch_, output + row * y_pitch_);
                     });
   }
   Algorithm algorithm() const override { return movement(); }
@@ -133,11 +102,41 @@ class ShuffleStep final : public Step {
   }
 
  private:
+  virtual void move(const float* x, float* y) const = 0;
+
   int64_t rows_;
-  int64_t channels_;
-  int64_t groups_;
+  int64_t y_channels_;
   int64_t x_pitch_;
   int64_t y_pitch_;
+};
+
+// Some of the channels of each row.
+class ChannelsStep final : public RowStep {
+ public:
+  ChannelsStep(int64_t rows, int64_t channels, int64_t first, int64_t count)
+      : RowStep(rows, channels, count), first_(first), count_(count) {}
+
+ private:
+  void move(const float* x, float* y) const override { std::copy_n(x + first_, count_, y); }
+
+  int64_t first_;
+  int64_t count_;
+};
+
+// Each row's channels as a matrix, groups by the channels of each, transposed.
+class ShuffleStep final : public RowStep {
+ public:
+  ShuffleStep(int64_t rows, int64_t channels, int64_t groups)
+      : RowStep(rows, channels, channels), each_(channels / groups), groups_(groups) {}
+
+ private:
+  void move(const float* x, float* y) const override {
+    for (int64_t group = 0; group < groups_; ++group)
+      for (int64_t i = 0; i < each_; ++i) y[i * groups_ + group] = *x++;
+  }
+
+  int64_t each_;
+  int64_t groups_;
 };
 
 // y[row, block] = x[table[row], block], or `value` where the table has −1: pictures share the
