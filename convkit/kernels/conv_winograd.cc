@@ -84,6 +84,9 @@ void WinogradCorrelation::plan_blocks() {
   const int64_t height = tiles_.max_rows[kMaxTileVectors];
   const int64_t per_tile = points() * (pitch_ + chunk_ * width_);
   tiles_per_block_ = std::max<int64_t>(1, kBlockFloats / per_tile / height) * height;
+  // Smaller ones rather than slabs, whose steps read what other cores have written.
+  const int64_t most = total_tiles_ / kFewestTasks / height * height;
+  tiles_per_block_ = std::clamp(most, height, tiles_per_block_);
   blocks_ = ceil_div(total_tiles_, tiles_per_block_);
   tiles_per_block_ = ceil_div(total_tiles_, blocks_);
   range_ = out_[0];
