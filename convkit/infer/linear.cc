@@ -4,6 +4,7 @@
 
 #include "convkit/base/conv_size.h"
 #include "convkit/infer/elements.h"
+#include "convkit/infer/kernel_function.h"
 #include "convkit/infer/operators.h"
 #include "convkit/infer/window.h"
 #include "convkit/kernels/conv.h"
@@ -268,7 +269,9 @@ Tensors run_fused_conv(const Call& call) {
   }
   const graph::Node clip{.op = graph::Op::clip};
   const auto limit = [&](const char* name) { return full({}, call.number(name), DType::float64); };
-  return run_clip({clip, Tensors{y, limit("low"), limit("high")}});
+  y = run_clip({clip, Tensors{y, limit("low"), limit("high")}})[0];
+  if (const auto function = function_of(call.node)) return run_unary({*function, Tensors{y}});
+  return {y};
 }
 
 // Σ over the letters that the result has not, of the products of all operands; "...ij" stands for

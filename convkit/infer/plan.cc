@@ -11,6 +11,7 @@
 #include "convkit/infer/arena.h"
 #include "convkit/infer/facts.h"
 #include "convkit/infer/interpreter.h"
+#include "convkit/infer/kernel_function.h"
 #include "convkit/infer/shuffles.h"
 #include "convkit/infer/slices.h"
 
@@ -145,6 +146,7 @@ class Drafts {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     Node conv = node;
     conv.inputs.resize(3);
+    remove_function(conv);
     conv.attributes.set("low", -kInfinity);
     conv.attributes.set("high", kInfinity);
     conv.outputs = {new_value({})};
@@ -159,7 +161,13 @@ class Drafts {
     };
     const ValueId low = limit("low");
     const ValueId high = limit("high");
-    add({.op = Op::clip, .name = node.name, .inputs = {sum, low, high}, .outputs = node.outputs});
+    std::optional<Node> function = function_of(node);
+    const std::vector<ValueId> last = function ? std::vector{new_value({})} : node.outputs;
+    add({.op = Op::clip, .name = node.name, .inputs = {sum, low, high}, .outputs = last});
+    if (!function) return;
+    function->inputs = last;
+    function->outputs = node.outputs;
+    add(*function);
   }
 
   // Who reads each value: places in drafts_, kNoDraft for the caller.

@@ -101,6 +101,9 @@ class Correlation {
                           float* padded) const;
   void run_by_rows(const RowTable& rows, const TapRun& tap, std::span<const Block> blocks,
                    std::span<TileJob> jobs) const;
+  // Applies the epilogue's function to what a task has stored, unfolded.
+  void finish(std::span<const RowTable> tables, std::span<const Block> blocks, int64_t group,
+              const ConvEpilogue& epilogue, float* y) const;
   void plan_blocks(int most_vectors);
   void plan_weights();
   void plan_input();

@@ -11,17 +11,25 @@ namespace {
 constexpr int64_t kNearWeights = 160 * 1024;  // floats
 constexpr int64_t kFloatsPerLine = 16;
 
+// Calls call(offset, count) for rows of `columns` outputs, with rows that follow one another in
+// memory taken together: neighbours along W do if the columns are all channels.
+template <class Call>
+void for_each_stretch(std::span<const int64_t> rows, int64_t columns, const Call& call) {
+  for (std::size_t i = 0; i < rows.size();) {
+    const int64_t first = rows[i];
+    int64_t count = columns;
+    for (++i; i < rows.size() && rows[i] == first + count; ++i) count += columns;
+    call(first, count);
+  }
+}
+
 }  // namespace
 
-// Neighbours along W join to one stretch of memory, if the columns are all channels.
 bool Correlation::all_outputs_finite(std::span<const int64_t> rows, const TileJob& job) const {
   bool finite = true;
-  for (std::size_t i = 0; i < rows.size();) {
-    const float* const from = job.c + rows[i];
-    int64_t count = job.columns;
-    for (++i; i < rows.size() && job.c + rows[i] == from + count; ++i) count += job.columns;
-    finite &= kernels_.all_finite(from, count);
-  }
+  for_each_stretch(rows, job.columns, [&](int64_t first, int64_t count) {
+    finite &= kernels_.all_finite(job.c + first, count);
+  });
   return finite;
 }
 
@@ -71,6 +79,7 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
         jobs.back().bias = block_bias(block, group, epilogue.bias, padded);
     }
     run_by_rows(tables[0], runs[0].front(), some, jobs);
+    finish(tables, some, group, epilogue, y);
     return true;
   }
   float padded_bias[kMostWidth];
@@ -120,7 +129,20 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
       if (tables[t].fold > 1) all_finite &= all_outputs_finite(tables[t].output, job);
     }
   }
+  finish(tables, {blocks_.data() + first_block, blocks_.data() + end_block}, group, epilogue, y);
   return all_finite;
+}
+
+void Correlation::finish(std::span<const RowTable> tables, std::span<const Block> blocks,
+                         int64_t group, const ConvEpilogue& epilogue, float* y) const {
+  if (epilogue.function == nullptr) return;
+  const int64_t first = blocks.front().first;
+  const int64_t columns = blocks.back().first + blocks.back().count - first;
+  float* const outputs = y + group * columns_ + first;
+  for (const RowTable& table : tables)
+    for_each_stretch(table.output, columns, [&](int64_t offset, int64_t count) {
+      epilogue.finish(outputs + offset, count);
+    });
 }
 
 // Of one block: all but its rows, taps and bias.

@@ -132,15 +132,19 @@ class FoldedDirect : public ConvProgram {
   }
   void run(const float* x, const float* packed, const ConvEpilogue& epilogue,
            float* y) const override {
+    const ConvEpilogue sums = without_function(epilogue);
     const Residual residual(epilogue, y, outputs_);
-    if (!folded_.run_parts(x, {packed, nullptr}, epilogue, y))
-      plain_.pack_and_run(x, packed + folded_.packed_floats(), residual.again(epilogue), y);
+    if (!folded_.run_parts(x, {packed, nullptr}, sums, y))
+      plain_.pack_and_run(x, packed + folded_.packed_floats(), residual.again(sums), y);
+    finish(epilogue, y);
   }
   void pack_and_run(const float* x, const float* w, const ConvEpilogue& epilogue,
                     float* y) const override {
+    const ConvEpilogue sums = without_function(epilogue);
     const Residual residual(epilogue, y, outputs_);
-    if (!folded_.pack_and_run_parts(x, w, epilogue, y))
-      plain_.pack_and_run(x, w, residual.again(epilogue), y);
+    if (!folded_.pack_and_run_parts(x, w, sums, y))
+      plain_.pack_and_run(x, w, residual.again(sums), y);
+    finish(epilogue, y);
   }
 
  private:
@@ -159,6 +163,16 @@ class FoldedDirect : public ConvProgram {
    private:
     Buffer<float> kept_;
   };
+
+  // It may turn what is not finite into what is.
+  static ConvEpilogue without_function(ConvEpilogue epilogue) {
+    epilogue.function = nullptr;
+    return epilogue;
+  }
+  void finish(const ConvEpilogue& epilogue, float* y) const {
+    if (epilogue.function != nullptr)
+      unary_forward(epilogue.function->op, epilogue.function->params, outputs_, y, y);
+  }
 
   DirectCorrelations folded_;
   DirectCorrelations plain_;

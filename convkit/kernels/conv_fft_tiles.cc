@@ -173,6 +173,16 @@ void FftTiles::load_channels(const FftTensor& side, const float* tensor, FftChan
   }
 }
 
+namespace {
+
+void finish(const FftStore& stored, const ConvEpilogue& epilogue) {
+  if (epilogue.function == nullptr) return;
+  for (int64_t row = 0; row < stored.rows; ++row)
+    epilogue.finish(stored.to + row * stored.to_step, stored.channels);
+}
+
+}  // namespace
+
 void FftTiles::store_channels(FftChannels channels, int64_t vector, int64_t slot, const float* from,
                               const ConvEpilogue& epilogue, float* output) const {
   const int64_t element = channels.vectors * 2 * lanes();
@@ -205,6 +215,7 @@ void FftTiles::store_channels(FftChannels channels, int64_t vector, int64_t slot
           job.to_step = run.index_step * out_.channels;
           job.residual = epilogue.residual != nullptr ? epilogue.residual + to : nullptr;
           moves_.store(job);
+          finish(job, epilogue);
         }
       }
   }
@@ -333,6 +344,7 @@ void FftTiles::store_lines(FftChannels channels, int64_t begin, int64_t end, int
           job.from_step = run.place_step * channels.count;
           job.to_step = run.index_step * out_.channels;
           moves_.store(job);
+          finish(job, epilogue);
         }
       }
     }

@@ -17,6 +17,7 @@ namespace {
 // threads busy.
 constexpr int64_t kTaskWork = 4096;
 constexpr int64_t kMostTasks = 64;
+constexpr int64_t kMostLanes = 64;     // of any instruction set
 constexpr int64_t kPackFloats = 4096;  // that are worth a task
 constexpr int64_t kMostGroupChannels = 64;
 // Packed weights of an eighth of the tensors' size are what a thread should find in its own cache.
@@ -66,7 +67,7 @@ class GroupedCorrelation : public ConvProgram {
     job.high = epilogue.high;
     job.y_pitch = epilogue.out_pitch;
     parallel_for(block_parts_ * strip_parts_,
-                 [&](int64_t task) { run_task(task, job, epilogue.residual, y); });
+                 [&](int64_t task) { run_task(task, job, epilogue, y); });
   }
 
  private:
@@ -84,7 +85,7 @@ class GroupedCorrelation : public ConvProgram {
     return padded;
   }
 
-  void run_task(int64_t task, WindowJob job, const float* residual, float* y) const {
+  void run_task(int64_t task, WindowJob job, const ConvEpilogue& epilogue, float* y) const {
     const int64_t strip_part = strips_first_ ? task / block_parts_ : task % strip_parts_;
     const int64_t block_part = strips_first_ ? task % block_parts_ : task / strip_parts_;
     const auto read = static_cast<std::size_t>(strips_.read());
@@ -98,9 +99,35 @@ class GroupedCorrelation : public ConvProgram {
                  now.y = y + place;
                  if (strip_parts_ == 1 && plan_.is_huge())
                    now.fetch_y = now.y + block.outputs * now.y_pitch;
-                 now.residual = residual != nullptr ? residual + place : nullptr;
+                 now.residual = epilogue.residual != nullptr ? epilogue.residual + place : nullptr;
                  block.size->forward[read](now);
+                 if (epilogue.function != nullptr) finish(now, block.outputs, epilogue);
                });
+  }
+
+  // Applies the function to what the job has stored: channels side by side, but for strips of sums
+  // of lanes, whose channels interleave.
+  static void finish(const WindowJob& job, int64_t outputs, const ConvEpilogue& epilogue) {
+    const WindowStrip& first = job.strips[0];
+    const WindowStrip& last = job.strips[job.strip_count - 1];
+    const int64_t channels = last.y + last.y_count - first.y;
+    const bool side_by_side = first.reduce == 0;
+    if (side_by_side && channels == job.y_pitch)
+      return epilogue.finish(job.y + first.y, outputs * channels);
+    for (int64_t j = 0; j < outputs; ++j) {
+      float* const pixel = job.y + j * job.y_pitch;
+      if (side_by_side) {
+        epilogue.finish(pixel + first.y, channels);
+        continue;
+      }
+      for (int64_t s = 0; s < job.strip_count; ++s) {
+        const WindowStrip& strip = job.strips[s];
+        float values[kMostLanes];
+        for (int64_t i = 0; i < strip.y_count; ++i) values[i] = pixel[strip.y + i * strip.y_step];
+        epilogue.finish(values, strip.y_count);
+        for (int64_t i = 0; i < strip.y_count; ++i) pixel[strip.y + i * strip.y_step] = values[i];
+      }
+    }
   }
 
   GroupedStrips strips_;

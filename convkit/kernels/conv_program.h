@@ -6,6 +6,7 @@
 
 #include "convkit/base/export.h"
 #include "convkit/kernels/conv_geometry.h"
+#include "convkit/kernels/elementwise.h"
 
 /// A convolution made ready to run. What depends on the geometry alone is computed once, what
 /// depends on the weights once per set of weights, and only the rest at each run.
@@ -13,14 +14,15 @@ namespace convkit::kernels {
 
 /// What becomes of a sum before it is stored:
 ///
-///   out = min(max(sum + bias[channel] + residual, low), high)
+///   out = function(min(max(sum + bias[channel] + residual, low), high))
 ///
-/// which covers ReLU (low = 0) and ReLU6 (low = 0, high = 6). NaN stays NaN.
+/// where the limits alone cover ReLU (low = 0) and ReLU6 (low = 0, high = 6). NaN stays NaN.
 struct ConvEpilogue {
   const float* bias = nullptr;      ///< [out_channels]; null: zeros
   const float* residual = nullptr;  ///< as the output, may be the output itself; null: zeros
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
+  const UnaryFunction* function = nullptr;  ///< applied last; null: the identity
   /// Floats from position to position of the output, and of the residual; 0: out_channels. More
   /// leaves what lies between the channels of two positions as it is, so that the output can be a
   /// slice of the channels of a larger tensor. For programs that take_out_pitch() only.
@@ -29,6 +31,11 @@ struct ConvEpilogue {
   bool clamps() const {
     return low != -std::numeric_limits<float>::infinity() ||
            high != std::numeric_limits<float>::infinity();
+  }
+  /// Applies the function to outputs that lack only it, on this thread: what a task has stored is
+  /// near still.
+  void finish(float* y, int64_t count) const {
+    if (function != nullptr) apply(*function, count, y);
   }
 };
 
@@ -82,8 +89,8 @@ class CONVKIT_API ConvProgram {
   virtual bool takes_out_pitch() const { return false; }
   /// Neighbours along W of which run_pooled stores the largest; 0: this program has no run_pooled.
   virtual int64_t pool_window() const { return 0; }
-  /// As run without a residual, followed by a maximum over windows side by side: `out` is
-  /// [batch][out D][out H][⌊out W / window⌋][out_channels].
+  /// As run without a residual and a function, followed by a maximum over windows side by side:
+  /// `out` is [batch][out D][out H][⌊out W / window⌋][out_channels].
   virtual void run_pooled(const float* first, const float* second, const ConvEpilogue& epilogue,
                           float* out) const;
 

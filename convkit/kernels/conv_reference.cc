@@ -141,6 +141,7 @@ class Reference : public ConvProgram {
       const float sum = sums[i] + (epilogue.residual != nullptr ? epilogue.residual[i] : 0.0f);
       out[i] = sum < epilogue.low ? epilogue.low : sum > epilogue.high ? epilogue.high : sum;
     }
+    epilogue.finish(out, output_count(g_));
   }
   ConvWork work() const override { return {.products = 64.0 * static_cast<double>(macs(g_))}; }
 

@@ -315,6 +315,7 @@ void Scatter::store(const Sums& sums, const ConvEpilogue& epilogue, float* y) co
                        .low = epilogue.low,
                        .high = epilogue.high},
                       count, y + pixel * channels_);
+        epilogue.finish(y + pixel * channels_, count);
       }
 }
 

@@ -233,6 +233,7 @@ void WinogradLine::run_all(const float* x, const float* packed, const ConvEpilog
         job.y = y + place + channel;
         kernels_.run(job);
       }
+      epilogue.finish(y + place, std::min(tiles * kLineOutputs, job.outputs) * g_.out_channels);
     }
   });
 }

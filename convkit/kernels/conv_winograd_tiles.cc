@@ -81,6 +81,10 @@ void WinogradCorrelation::store_tiles(const Range& tiles, int64_t d, const Produ
         .columns = static_cast<int>(std::min<int64_t>(shape.out_w, out_[2] - at.w))};
     transforms_.output(products.data + i * products.pitch, products.point_step, channels, last, to,
                        y);
+    if (epilogue.function != nullptr)
+      for (int64_t row = 0; row < to.rows; ++row)
+        for (int64_t column = 0; column < to.columns; ++column)
+          epilogue.finish(y + to.offset + row * to.row_step + column * to.pixel_step, channels);
   }
 }
 

@@ -179,6 +179,10 @@ void unary_forward(UnaryOp op, const UnaryParams& params, int64_t count, const T
   });
 }
 
+void apply(const UnaryFunction& function, int64_t count, float* y) {
+  HWY_DYNAMIC_DISPATCH(unary_forward_f32)(function.op, function.params, count, y, y);
+}
+
 template <class T>
 void unary_backward(UnaryOp op, const UnaryParams& params, int64_t count, const T* saved,
                     const T* dy, T* dx) {

@@ -51,6 +51,14 @@ template <class T>
 CONVKIT_API void unary_backward(UnaryOp op, const UnaryParams& params, int64_t count,
                                 const T* saved, const T* dy, T* dx);
 
+/// One of the functions, with its parameters.
+struct UnaryFunction {
+  UnaryOp op = UnaryOp::relu;
+  UnaryParams params = {};
+};
+/// y[i] = f(y[i]), on this thread alone.
+CONVKIT_API void apply(const UnaryFunction& function, int64_t count, float* y);
+
 enum class BinaryOp : uint8_t { add, sub, mul, div };
 
 /// How two operands stretch over a result: extents of the result's axes in memory order, outermost

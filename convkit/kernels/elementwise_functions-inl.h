@@ -143,7 +143,7 @@ template <class T>
 struct Silu : Function<T> {
   template <class D, class V = Vector<D>>
   HWY_INLINE V value(D d, V x) const {
-    return hn::Div(x, hn::Add(constant(d, 1.0), exp_of(d, hn::Neg(x))));
+    return hn::Div(x, one_plus_exp_neg(d, x));
   }
   template <class D, class V = Vector<D>>
   HWY_INLINE V gradient(D d, V x, V dy) const {

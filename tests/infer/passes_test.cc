@@ -195,6 +195,26 @@ TEST(FuseActivations, JoinsLimits) {
   expect_equal_outputs(before, g);
 }
 
+TEST(FuseActivations, MakesOneFunctionTheLastAct) {
+  Builder b;
+  const ValueId x = b.input({1, 4, 5, 5});
+  const ValueId sum = b.node(Op::add, {b.conv(x, {4, 4, 3, 3}, {1, 1, 1, 1}), x});
+  ValueId y = b.node(Op::leaky_relu, {b.node(Op::relu, {sum})}, {{"alpha", 0.25}});
+  // What follows is none of the convolution's any more.
+  y = b.batch_norm(b.node(Op::relu, {y}), 4);
+  Graph g = b.finish({b.node(Op::hard_sigmoid, {y}, {{"alpha", 0.3}, {"beta", 0.5}})});
+  const Graph before = g;
+  fuse_residuals(g);
+  EXPECT_EQ(fuse_activations(g), 2);
+  EXPECT_EQ(fold_affine(g), 0);
+  EXPECT_EQ(fuse_residuals(g), 0);
+  EXPECT_THAT(ops_of(g),
+              ElementsAre(Op::fused_conv, Op::relu, Op::batch_normalization, Op::hard_sigmoid));
+  EXPECT_EQ(g.nodes[0].attributes.text("function"), "LeakyRelu");
+  EXPECT_EQ(g.nodes[0].attributes.number("alpha"), 0.25);
+  expect_equal_outputs(before, g);
+}
+
 TEST(Optimize, MakesAResidualBlockTwoConvolutions) {
   Builder b;
   const ValueId x = b.input({1, 4, 6, 6});

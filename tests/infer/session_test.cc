@@ -245,7 +245,7 @@ TEST(Session, AddsResidualsOfOtherShapes) {
   const ValueId small = b.conv(pooled, {4, 4, 1, 1}, {});
   const ValueId grown = b.node(Op::relu, {b.node(Op::add, {small, x})});
   const ValueId stretched = b.node(Op::add, {b.conv(x, {4, 4, 1, 1}, {}), pooled});
-  const Graph g = b.finish({grown, stretched});
+  const Graph g = b.finish({grown, b.node(Op::hard_swish, {stretched})});
   const std::vector<Tensor> inputs = random_inputs(g);
   expect_as_interpreted(g, inputs);
   EXPECT_EQ(generic_steps(Session(g), inputs), 0);
@@ -286,7 +286,7 @@ Graph inverted_residual(const Shape& input, int64_t wide, bool shows_filtered = 
       relu6(norm(b.conv(widened, {wide, 1, 3, 3}, {1, 1, 1, 1}, {}, wide), wide));
   const ValueId y =
       b.node(Op::add, {x, norm(b.conv(filtered, {channels, wide, 1, 1}, {}), channels)});
-  std::vector<ValueId> outputs = {b.node(Op::neg, {y})};
+  std::vector<ValueId> outputs = {b.node(Op::softmax, {y}, {{"axis", int64_t{1}}})};
   if (shows_filtered) outputs.push_back(filtered);
   return b.finish(outputs);
 }

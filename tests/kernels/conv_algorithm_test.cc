@@ -180,6 +180,40 @@ TEST(ConvAlgorithms, AddTheResidualAndClampWhatTheyStore) {
   }
 }
 
+// Each applies the function to what it would store without it, once, and leaves what lies between
+// the channels of its positions as it is.
+TEST(ConvAlgorithms, EndWithTheFunction) {
+  std::mt19937 random(79);
+  const kernels::UnaryFunction silu = {kernels::UnaryOp::silu};
+  for (int i = 0; i < 150; ++i) {
+    // Long sums in parts, folded rows, strips that add lanes up, tiles that hang over.
+    constexpr const char* kSome[] = {"mb1ic1024ih6oc32oh6kh3ph1", "mb2ic1iw500oc1ow500kw9pw4",
+                                     "g8mb1ic64ih9oc16oh9kh3ph1", "mb2ic24ih13oc40oh13kh3ph1"};
+    const ConvGeometry g = i < 4 ? parse_problem(kSome[i]) : random_geometry(random);
+    const ConvData data(g, 80);
+    const std::vector<float> residual = random_floats(output_count(g), random);
+    for (const int64_t gap : {0, 3})
+      for_each_row(g, Direction::forward, [&](const ConvAlgorithm& row, const std::string& target) {
+        const auto program = prepare(row, g, Direction::forward);
+        if (gap > 0 && !program->takes_out_pitch()) return;
+        kernels::ConvEpilogue epilogue = {.bias = data.bias.data(), .low = -2.0F};
+        if (gap == 0) epilogue.residual = residual.data();
+        if (gap > 0) epilogue.out_pitch = g.out_channels + gap;
+        const auto positions = static_cast<std::size_t>(output_count(g) / g.out_channels);
+        std::vector<float> expected(positions * static_cast<std::size_t>(g.out_channels + gap),
+                                    7.0F);
+        std::vector<float> y = expected;
+        program->pack_and_run(data.x.data(), data.w.data(), epilogue, expected.data());
+        for (std::size_t p = 0; p < positions; ++p)
+          kernels::apply(silu, g.out_channels,
+                         expected.data() + p * static_cast<std::size_t>(g.out_channels + gap));
+        epilogue.function = &silu;
+        program->pack_and_run(data.x.data(), data.w.data(), epilogue, y.data());
+        EXPECT_EQ(y, expected) << row.name << " on " << target << ", " << to_string(g);
+      });
+  }
+}
+
 TEST(ConvAlgorithms, HaveTheReferenceAsTheLastRow) {
   EXPECT_STREQ(conv_algorithms().back().name, "reference");
 }

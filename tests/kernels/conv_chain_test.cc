@@ -59,7 +59,12 @@ struct ChainData {
   }
   ConvEpilogue epilogue(std::size_t i) const {
     if (i + 1 == layers.size()) return {.bias = bias[i].data(), .residual = residual.data()};
-    return {.bias = bias[i].data(), .low = 0.0F, .high = 6.0F};
+    // Not 0 at 0, as padding must be.
+    static constexpr kernels::UnaryFunction kSigmoid = {kernels::UnaryOp::sigmoid};
+    return {.bias = bias[i].data(),
+            .low = 0.0F,
+            .high = 6.0F,
+            .function = layers.front().batch > 1 ? &kSigmoid : nullptr};
   }
   std::vector<float> one_by_one() const {
     std::vector<float> from = x;

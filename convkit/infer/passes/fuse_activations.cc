@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "convkit/infer/kernel_function.h"
 #include "convkit/infer/passes/passes.h"
 #include "convkit/infer/passes/rewrite.h"
 
@@ -37,11 +38,18 @@ int64_t fuse_activations(graph::Graph& graph) {
   for (std::size_t n = 0; n < rewriter.size(); ++n) {
     Node& node = rewriter.node(n);
     Limits limits;
-    if (!limits_of(rewriter, node, limits)) continue;
+    const bool limits_only = limits_of(rewriter, node, limits);
+    if (!limits_only && (node.inputs.size() != 1 || !kernel_function(node))) continue;
     const Node* conv = rewriter.sole_producer(node.inputs[0]);
-    if (conv == nullptr || !is_conv(*conv)) continue;
+    if (conv == nullptr || !is_conv(*conv) || function_of(*conv)) continue;
     Node fused = *conv;
     make_fused(fused);
+    note_fused(fused, node.op);
+    if (!limits_only) {
+      set_function(fused, node);
+      rewriter.take_over(node, std::move(fused));
+      continue;
+    }
     const auto limited = [&](const char* name) {
       return std::min(std::max(fused.attributes.number(name), limits.low), limits.high);
     };
@@ -49,7 +57,6 @@ int64_t fuse_activations(graph::Graph& graph) {
     const double high = limited("high");
     fused.attributes.set("low", low);
     fused.attributes.set("high", high);
-    note_fused(fused, node.op);
     rewriter.take_over(node, std::move(fused));
   }
   return rewriter.finish();

@@ -52,7 +52,8 @@ CONVKIT_API int64_t fold_pads(graph::Graph& graph);
 /// Add, or Sum, of a convolution and something else: the convolution's residual (Op::fused_conv).
 CONVKIT_API int64_t fuse_residuals(graph::Graph& graph);
 
-/// Relu, and Clip with constant limits, after a convolution: its limits (Op::fused_conv).
+/// What follows a convolution (Op::fused_conv): Relu, and Clip with constant limits, become its
+/// limits; any other function of single elements that is a kernel, its last act.
 CONVKIT_API int64_t fuse_activations(graph::Graph& graph);
 
 }  // namespace convkit::infer

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "convkit/graph/edit.h"
+#include "convkit/infer/kernel_function.h"
 
 namespace convkit::infer {
 
@@ -147,7 +148,7 @@ bool is_plain_conv(const Node& node) {
   if (is_full(node)) return false;
   if (node.op == Op::conv) return true;
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  return node.op == Op::fused_conv && node.input(3) == kNoValue &&
+  return node.op == Op::fused_conv && node.input(3) == kNoValue && !function_of(node) &&
          node.attributes.number("low") == -kInfinity && node.attributes.number("high") == kInfinity;
 }
 

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "convkit/base/thread_pool.h"
+#include "convkit/infer/kernel_function.h"
 #include "convkit/infer/steps/step.h"
 #include "convkit/infer/window.h"
 #include "convkit/kernels/conv_planner.h"
@@ -117,39 +118,34 @@ constexpr std::size_t kBias = 2;
 
 class ConvStep final : public Step {
  public:
-  ConvStep(Convolution convolution, Tensor bias, const ConvLayer& layer)
-      : convolution_(std::move(convolution)),
-        bias_(std::move(bias)),
-        low_(layer.low),
-        high_(layer.high),
-        adds_(layer.adds) {}
+  // Of the layer, the weight is the convolution's.
+  ConvStep(Convolution convolution, ConvLayer layer)
+      : convolution_(std::move(convolution)), layer_(std::move(layer)) {
+    layer_.weight = Tensor();
+  }
 
   void prepare() override { convolution_.pack(); }
   void run(std::span<const float* const> inputs, float* output) const override {
-    convolution_.run(inputs[0],
-                     {.bias = bias_.defined() ? bias_.data<float>() : nullptr,
-                      .residual = inputs.size() > kResidual ? inputs[kResidual] : nullptr,
-                      .low = low_,
-                      .high = high_,
-                      .out_pitch = pitch_},
-                     output);
+    ConvEpilogue epilogue =
+        layer_.epilogue(inputs.size() > kResidual ? inputs[kResidual] : nullptr);
+    epilogue.out_pitch = pitch_;
+    convolution_.run(inputs[0], epilogue, output);
   }
   // The residual, which would have to have the same pitch, is an input of its own.
   bool takes_pitch(int operand) const override {
-    return operand == kOutput && !adds_ && convolution_.takes_out_pitch();
+    return operand == kOutput && !layer_.adds && convolution_.takes_out_pitch();
   }
   void set_pitch(int, int64_t floats) override { pitch_ = floats; }
   Algorithm algorithm() const override { return convolution_.algorithm(); }
-  bool fuse_max_pool(int64_t window) override { return convolution_.fuse_max_pool(window); }
+  bool fuse_max_pool(int64_t window) override {
+    return !layer_.function && convolution_.fuse_max_pool(window);
+  }
   bool holds(std::size_t input) const override { return input == kWeight || input == kBias; }
   int64_t weight_bytes() const override { return convolution_.weight_bytes(); }
 
  private:
   Convolution convolution_;
-  Tensor bias_;
-  float low_;
-  float high_;
-  bool adds_;
+  ConvLayer layer_;
   int64_t pitch_ = 0;
 };
 
@@ -241,10 +237,11 @@ std::optional<Native> make_conv(const Request& request) {
   }
   if (request.shape_only) return Native{nullptr, output};
   const Tensor bias = request.given(2) ? request.input(2).constant : Tensor();
-  ConvLayer layer{geometry, w.constant, bias, low, high, adds};
+  ConvLayer layer{geometry, w.constant, bias, low, high, std::nullopt, adds};
+  if (const auto function = function_of(request.node)) layer.function = kernel_function(*function);
   return Native{
       .step = std::make_unique<ConvStep>(
-          Convolution(geometry, Direction::forward, request.exactness, w.constant), bias, layer),
+          Convolution(geometry, Direction::forward, request.exactness, w.constant), layer),
       .output = output,
       .overwrites = adds ? static_cast<int>(kResidual) : -1,
       .conv = std::move(layer)};

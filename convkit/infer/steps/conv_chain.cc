@@ -38,10 +38,7 @@ class ConvChainStep final : public Step {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const ConvLayer& layer = layers_[i];
       operands[i] = {.packed = packed_[i]->data(),
-                     .epilogue = {.bias = layer.bias.defined() ? layer.bias.data<float>() : nullptr,
-                                  .residual = layer.adds ? inputs[kResidual] : nullptr,
-                                  .low = layer.low,
-                                  .high = layer.high}};
+                     .epilogue = layer.epilogue(layer.adds ? inputs[kResidual] : nullptr)};
     }
     chain_.run(inputs[0], std::span(operands).first(layers_.size()), output);
   }

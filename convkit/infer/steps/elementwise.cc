@@ -6,6 +6,7 @@
 
 #include "convkit/base/thread_pool.h"
 #include "convkit/infer/elements.h"
+#include "convkit/infer/kernel_function.h"
 #include "convkit/infer/real_function.h"
 #include "convkit/infer/steps/step.h"
 
@@ -123,8 +124,6 @@ std::optional<Native> power(const Request& request) {
   return Native{std::make_unique<MapStep>(function, shape.numel()), shape, 0};
 }
 
-bool is_close(double a, double b) { return std::abs(a - b) <= 1e-7 * std::abs(b); }
-
 // An operand with leading axes of extent 1, whose layout in memory is then that of the result.
 Tensor with_rank(const Tensor& tensor, int64_t rank) {
   Shape shape = tensor.shape();
@@ -158,43 +157,9 @@ std::optional<Broadcast> broadcast_of(const Shape& a, const Shape& b, const Shap
 std::optional<Native> make_unary(const Request& request) {
   if (request.inputs.empty() || !request.given(0) || !request.input(0).is_float())
     return std::nullopt;
-  const Call call = request.call();
-  switch (request.node.op) {
-    case Op::relu:
-      return unary(request, UnaryOp::relu);
-    case Op::leaky_relu:
-      return unary(request, UnaryOp::leaky_relu, {.a = call.number("alpha")});
-    case Op::sigmoid:
-      return unary(request, UnaryOp::sigmoid);
-    case Op::tanh:
-      return unary(request, UnaryOp::tanh);
-    case Op::gelu:
-      return unary(request,
-                   call.text("approximate") == "tanh" ? UnaryOp::gelu_tanh : UnaryOp::gelu);
-    case Op::hard_swish:
-      return unary(request, UnaryOp::hardswish);
-    case Op::hard_sigmoid:
-      if (!is_close(call.number("alpha"), 1.0 / 6) || call.number("beta") != 0.5)
-        return map(request);
-      return unary(request, UnaryOp::hardsigmoid);
-    case Op::swish:
-      if (call.number("alpha") != 1) return map(request);
-      return unary(request, UnaryOp::silu);
-    case Op::neg:
-      return unary(request, UnaryOp::neg);
-    case Op::exp:
-      return unary(request, UnaryOp::exp);
-    case Op::log:
-      return unary(request, UnaryOp::log);
-    case Op::sqrt:
-      return unary(request, UnaryOp::sqrt);
-    case Op::abs:
-      return unary(request, UnaryOp::abs);
-    case Op::pow:
-      return power(request);
-    default:
-      return map(request);
-  }
+  if (const auto function = kernel_function(request.node))
+    return unary(request, function->op, function->params);
+  return request.node.op == Op::pow ? power(request) : map(request);
 }
 
 std::optional<Native> make_clip(const Request& request) {

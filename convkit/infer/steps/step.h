@@ -10,7 +10,7 @@
 #include "convkit/graph/graph.h"
 #include "convkit/infer/operation.h"
 #include "convkit/infer/shared_weights.h"
-#include "convkit/kernels/conv_geometry.h"
+#include "convkit/kernels/conv_program.h"
 #include "convkit/kernels/elementwise.h"
 
 /// For the sources of infer only: nodes made ready to run on plain float32 memory, for one set of
@@ -92,7 +92,17 @@ struct ConvLayer {
   Tensor bias;  ///< undefined: zeros
   float low;
   float high;
-  bool adds;  ///< whether it has a residual
+  std::optional<kernels::UnaryFunction> function;  ///< the last act
+  bool adds;                                       ///< whether it has a residual
+
+  /// What a run of it ends with. The layer must outlive the epilogue.
+  kernels::ConvEpilogue epilogue(const float* residual) const {
+    return {.bias = bias.defined() ? bias.data<float>() : nullptr,
+            .residual = residual,
+            .low = low,
+            .high = high,
+            .function = function ? &*function : nullptr};
+  }
 };
 
 /// A node's work.
