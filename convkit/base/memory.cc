@@ -1,11 +1,17 @@
 #include "convkit/base/memory.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <new>
 #include <unordered_map>
 #include <vector>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
 
 #if defined(__SANITIZE_ADDRESS__)
 #define CONVKIT_CACHE_MEMORY 0  // a recycled block would hide its misuse from the sanitizer
@@ -56,11 +62,25 @@ Cache& cache() {
   return *instance;
 }
 
-void* take_from_system(std::size_t size) { return std::aligned_alloc(kAlignment, size); }
+constexpr std::size_t kFewestForHugePages = std::size_t{4} << 20;
+
+void* take_from_system(std::size_t size, [[maybe_unused]] Pages pages) {
+  void* const block = std::aligned_alloc(kAlignment, size);
+#ifdef __linux__
+  if (block != nullptr && pages == Pages::huge && size >= kFewestForHugePages) {
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    const auto address = reinterpret_cast<std::uintptr_t>(block);
+    const std::size_t before = (page - address % page) % page;
+    // A wish: without it the block serves as well.
+    madvise(static_cast<char*>(block) + before, (size - before) / page * page, MADV_HUGEPAGE);
+  }
+#endif
+  return block;
+}
 
 }  // namespace
 
-void* allocate(std::size_t bytes) {
+void* allocate(std::size_t bytes, Pages pages) {
   if (bytes > (std::size_t{1} << 62)) throw std::bad_alloc();
   const std::size_t size = block_size(bytes);
   Cache& c = cache();
@@ -78,11 +98,11 @@ void* allocate(std::size_t bytes) {
     }
     ++c.misses;
   }
-  void* block = take_from_system(size);
+  void* block = take_from_system(size, pages);
   if (block == nullptr) {
     const std::lock_guard lock(c.mutex);
     c.release_all();
-    block = take_from_system(size);
+    block = take_from_system(size, pages);
     if (block == nullptr) {
       c.in_use -= size;
       throw std::bad_alloc();

@@ -10,11 +10,16 @@ namespace convkit {
 /// Every buffer starts at a multiple of this many bytes (a cache line, an AVX-512 register).
 inline constexpr std::size_t kAlignment = 64;
 
+/// The pages of memory that a block is to lie on, where the system has a choice and the block has
+/// 4 MiB or more. Huge ones (Linux: madvise) save looking up addresses in every use, but the system
+/// takes longer to hand them out, which does not pay for what is written once, as packed weights.
+enum class Pages { huge, ordinary };
+
 /// Returns `bytes` of uninitialised memory aligned to kAlignment, taken from a cache of freed
 /// blocks where one of that size is at hand: a training step repeats the same sizes, and fresh
 /// pages from the system cost more than the arithmetic on them. Never null, also for 0 bytes.
 /// Throws std::bad_alloc. Thread-safe.
-CONVKIT_API void* allocate(std::size_t bytes);
+CONVKIT_API void* allocate(std::size_t bytes, Pages pages = Pages::huge);
 /// Gives back what allocate(bytes) returned; `bytes` must be the same.
 CONVKIT_API void deallocate(void* pointer, std::size_t bytes) noexcept;
 
@@ -37,8 +42,8 @@ template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t count)
-      : data_(static_cast<T*>(allocate(count * sizeof(T)))), count_(count) {}
+  explicit Buffer(std::size_t count, Pages pages = Pages::huge)
+      : data_(static_cast<T*>(allocate(count * sizeof(T), pages))), count_(count) {}
   Buffer(Buffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), count_(std::exchange(other.count_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {

@@ -16,7 +16,7 @@ void* Storage::fetch() {
     from = source_->source;
   }
   if (from == nullptr) return data_.load(std::memory_order_acquire);
-  void* fetched = allocate(bytes);
+  void* fetched = allocate(bytes, Pages::ordinary);
   try {
     from->read_rows(0, source_->rows, fetched);
   } catch (...) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -165,6 +166,16 @@ TEST_F(Memory, BufferOwnsAndMoves) {
     EXPECT_EQ(c[999], 5);
   }
   EXPECT_EQ(allocated_bytes(), before);
+}
+
+TEST_F(Memory, LargeBlocksServeOnAnyPages) {
+  for (const Pages pages : {Pages::huge, Pages::ordinary}) {
+    constexpr std::size_t kFloats = (std::size_t{5} << 18) + 3;
+    Buffer<float> block(kFloats, pages);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block.data()) % kAlignment, 0U);
+    std::iota(block.data(), block.data() + kFloats, 0.0F);
+    EXPECT_EQ(block[kFloats - 1], static_cast<float>(kFloats - 1));
+  }
 }
 
 }  // namespace

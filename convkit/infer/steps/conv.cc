@@ -77,7 +77,7 @@ class Convolution {
  private:
   Buffer<float> packed() const {
     const int64_t floats = program_->packed_floats();
-    Buffer<float> packed(static_cast<std::size_t>(floats));
+    Buffer<float> packed(static_cast<std::size_t>(floats), Pages::ordinary);
     // Gaps between what a program packs are part of what is compared, and of what a run may read.
     constexpr int64_t kFloatsPerTask = int64_t{1} << 18;
     parallel_ranges(floats, kFloatsPerTask, [&](int64_t begin, int64_t end) {
@@ -96,7 +96,7 @@ class Convolution {
     // In parts that stay in the second-level cache while they are turned and scaled.
     constexpr int64_t kFloatsOfPart = int64_t{1} << 16;
     const int64_t row = weight_.numel() / weight_.size(0);
-    Buffer<float> plain(static_cast<std::size_t>(weight_.numel()));
+    Buffer<float> plain(static_cast<std::size_t>(weight_.numel()), Pages::ordinary);
     parallel_ranges(weight_.size(0), kFloatsOfPart / row, [&](int64_t begin, int64_t end) {
       read(begin, end - begin, plain.data() + begin * row);
     });

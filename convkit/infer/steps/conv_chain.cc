@@ -25,7 +25,7 @@ class ConvChainStep final : public Step {
 
   void prepare() override {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      Buffer<float> packed(static_cast<std::size_t>(chain_.packed_floats(i)));
+      Buffer<float> packed(static_cast<std::size_t>(chain_.packed_floats(i)), Pages::ordinary);
       // Gaps between what is packed are part of what is compared.
       std::fill_n(packed.data(), packed.size(), 0.0F);
       chain_.pack(i, layers_[i].weight.data<float>(), packed.data());

@@ -52,7 +52,7 @@ class ConstantMatmulStep final : public Step {
   void prepare() override {
     const int64_t floats = program_->packed_floats();
     if (floats == 0) return;
-    Buffer<float> packed(static_cast<std::size_t>(floats));
+    Buffer<float> packed(static_cast<std::size_t>(floats), Pages::ordinary);
     std::fill_n(packed.data(), floats, 0.0F);  // gaps are compared, too
     program_->pack(b_.data<float>(), packed.data());
     packed_ = share(std::move(packed));
