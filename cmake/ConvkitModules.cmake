@@ -25,13 +25,14 @@ function(convkit_own_target target)
     CXX_EXTENSIONS OFF)
 endfunction()
 
-# convkit_module(<name> [SMALL | COLD <file>...] [FOLDER <path below convkit/>] [USES <module>...]
+# convkit_module(<name> [SMALL | COLD <file>...] [O2 <file>...] [FOLDER <path below convkit/>] [USES <module>...]
 #                [LINKS <library>...])
 # USES are the folders it may include (those below them come along), LINKS the outside libraries.
 # SMALL: the module has no loops over elements that matter, and is compiled for size. COLD names the
-# files, without ".cc", of which that is true in a module that has such loops in others.
+# files, without ".cc", of which that is true in a module that has such loops in others. O2: those
+# whose loops are written in vectors, so that -O3 finds nothing but more ways to copy them.
 function(convkit_module name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "SMALL" "FOLDER" "COLD;USES;LINKS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SMALL" "FOLDER" "COLD;O2;USES;LINKS")
   if(NOT arg_FOLDER)
     set(arg_FOLDER ${name})
   endif()
@@ -54,12 +55,14 @@ function(convkit_module name)
     if(arg_SMALL)
       target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-Os>)
     endif()
-    foreach(file IN LISTS arg_COLD)
-      if(NOT EXISTS "${folder}/${file}.cc")
-        message(FATAL_ERROR "convkit_module(${name}): there is no ${file}.cc to compile for size")
-      endif()
-      set_source_files_properties("${folder}/${file}.cc" PROPERTIES
-        COMPILE_OPTIONS $<$<CONFIG:Release>:-Os>)
+    foreach(level IN ITEMS COLD O2)
+      foreach(file IN LISTS arg_${level})
+        if(NOT EXISTS "${folder}/${file}.cc")
+          message(FATAL_ERROR "convkit_module(${name}): ${level} names ${file}.cc, which is not there")
+        endif()
+        set_source_files_properties("${folder}/${file}.cc" PROPERTIES
+          COMPILE_OPTIONS $<$<CONFIG:Release>:$<IF:$<STREQUAL:${level},COLD>,-Os,-O2>>)
+      endforeach()
     endforeach()
     set(scope PUBLIC)
     set(convkit_object_modules ${convkit_object_modules} ${name} PARENT_SCOPE)
@@ -92,7 +95,8 @@ convkit_module(tensor USES base COLD deferred print shape tensor)
 convkit_module(kernels USES base LINKS hwy::hwy
   COLD batch_norm batch_norm_pool conv conv_algorithm conv_cost conv_fft_plan conv_geometry
        conv_lattice conv_planner conv_program conv_tuning conv_winograd pool
-       target winograd_axes)
+       target winograd_axes
+  O2 batch_norm_pool_loops elementwise softmax)
 convkit_module(autograd SMALL USES tensor)
 convkit_module(ops USES autograd kernels
   COLD activation adaptive_pool arithmetic axes batch_norm conv cross_entropy linear loss pad pool

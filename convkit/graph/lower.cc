@@ -128,6 +128,24 @@ ValueId gelu(Lowering& l) {
                 Attributes{{"approximate", std::string(by_tanh ? "tanh" : "none")}});
 }
 
+ValueId elu(Lowering& l) {
+  return l.node(Op::elu, {l.input(0)},
+                Attributes{{"alpha", as_float(l.params<ops::EluParams>().alpha)}});
+}
+
+ValueId selu(Lowering& l) {
+  return l.node(
+      Op::selu, {l.input(0)},
+      Attributes{{"alpha", as_float(ops::kSeluAlpha)}, {"gamma", as_float(ops::kSeluScale)}});
+}
+
+// ONNX knows Mish from operator set 18 on only.
+ValueId mish(Lowering& l) {
+  const ValueId softplus = l.before("softplus", Op::softplus, {l.input(0)});
+  const ValueId gate = l.before("gate", Op::tanh, {softplus});
+  return l.node(Op::mul, {l.input(0), gate});
+}
+
 ValueId silu(Lowering& l) {
   const ValueId gate = l.before("gate", Op::sigmoid, {l.input(0)});
   return l.node(Op::mul, {l.input(0), gate});
@@ -183,6 +201,7 @@ constexpr LowerRow kRows[] = {
     {"dropout1d", nullptr, kRandom},
     {"dropout2d", nullptr, kRandom},
     {"dropout3d", nullptr, kRandom},
+    {"elu", elu},
     {"exp", unary<Op::exp>},
     {"flatten", lower_reshape, "", true},
     {"gelu", gelu},
@@ -197,6 +216,7 @@ constexpr LowerRow kRows[] = {
     {"max_pool2d", lower_max_pool<2>},
     {"max_pool3d", lower_max_pool<3>},
     {"mean", reduction<Op::reduce_mean>},
+    {"mish", mish},
     {"mse_loss", nullptr, kLoss},
     {"mul", binary<Op::mul>},
     {"neg", unary<Op::neg>},
@@ -208,11 +228,13 @@ constexpr LowerRow kRows[] = {
     {"relu6", relu6},
     {"relu_", unary<Op::relu>},
     {"reshape", lower_reshape, "", true},
+    {"selu", selu},
     {"sigmoid", unary<Op::sigmoid>},
     {"silu", silu},
     {"slice", lower_slice},
     {"smooth_l1_loss", nullptr, kLoss},
     {"softmax", softmax<Op::softmax>},
+    {"softplus", unary<Op::softplus>},
     {"sqrt", unary<Op::sqrt>},
     {"squeeze", lower_reshape, "", true},
     {"sub", binary<Op::sub>},

@@ -13,7 +13,7 @@ using kernels::UnaryOp;
 
 // Of a FusedConv: the operator's name. Its attributes stand beside it under their own.
 constexpr const char* kFunction = "function";
-constexpr const char* kParameters[] = {"alpha", "beta", "approximate"};
+constexpr const char* kParameters[] = {"alpha", "beta", "gamma", "approximate"};
 
 bool is_close(double a, double b) { return std::abs(a - b) <= 1e-7 * std::abs(b); }
 
@@ -42,6 +42,16 @@ std::optional<UnaryFunction> kernel_function(const Node& node) {
     case Op::swish:
       if (attributes.number("alpha") != 1) return std::nullopt;
       return UnaryFunction{UnaryOp::silu};
+    case Op::elu:
+      return UnaryFunction{UnaryOp::elu, {.a = attributes.number("alpha"), .b = 1}};
+    case Op::selu: {
+      const double gamma = attributes.number("gamma");
+      return UnaryFunction{UnaryOp::elu, {.a = gamma * attributes.number("alpha"), .b = gamma}};
+    }
+    case Op::softplus:
+      return UnaryFunction{UnaryOp::softplus};
+    case Op::mish:
+      return UnaryFunction{UnaryOp::mish};
     case Op::neg:
       return UnaryFunction{UnaryOp::neg};
     case Op::exp:

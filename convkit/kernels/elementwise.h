@@ -20,6 +20,9 @@ enum class UnaryOp : uint8_t {
   gelu,        ///< x·Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016)
   gelu_tanh,  ///< x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) / 2, the approximation of the same paper
   silu,       ///< x / (1 + e^−x)
+  elu,        ///< x > 0 ? b·x : a·(e^x − 1)
+  softplus,     ///< log(1 + e^x)
+  mish,         ///< x·tanh(log(1 + e^x))
   hardswish,    ///< x·min(max(x + 3, 0), 6) / 6
   hardsigmoid,  ///< min(max(x + 3, 0), 6) / 6; f' = 0 at −3 and 3
   neg,          ///< −x

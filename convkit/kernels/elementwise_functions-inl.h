@@ -24,6 +24,9 @@ namespace HWY_NAMESPACE {
   ROW(gelu, Gelu) \
   ROW(gelu_tanh, GeluTanh) \
   ROW(silu, Silu) \
+  ROW(elu, Elu) \
+  ROW(softplus, Softplus) \
+  ROW(mish, Mish) \
   ROW(hardswish, Hardswish) \
   ROW(hardsigmoid, Hardsigmoid) \
   ROW(neg, Neg) \
@@ -150,6 +153,58 @@ struct Silu : Function<T> {
     const V s = sigmoid_of(d, x);
     const V one = constant(d, 1.0);
     return hn::Mul(dy, hn::Mul(s, hn::MulAdd(x, hn::Sub(one, s), one)));
+  }
+};
+
+template <class T>
+struct Elu : Function<T> {
+  template <class D, class V = Vector<D>>
+  HWY_INLINE V value(D d, V x) const {
+    const V below = hn::Mul(hn::Set(d, this->a), expm1_of(d, x));
+    return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::Mul(hn::Set(d, this->b), x), below);
+  }
+  template <class D, class V = Vector<D>>
+  HWY_INLINE V gradient(D d, V x, V dy) const {
+    const V below = hn::Mul(hn::Set(d, this->a), exp_of(d, x));
+    return hn::Mul(dy, hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::Set(d, this->b), below));
+  }
+};
+
+template <class T>
+struct Softplus : Function<T> {
+  template <class D, class V = Vector<D>>
+  HWY_INLINE V value(D d, V x) const {
+    const V y = hn::Add(clamped(d, x, 0.0, std::numeric_limits<T>::max()),
+                        hn::Log1p(d, exp_of(d, hn::Neg(hn::Abs(x)))));
+    return hn::IfThenElse(hn::Or(hn::IsNaN(x), hn::IsInf(x)), clamped(d, x, 0.0, kInfinity), y);
+  }
+  template <class D, class V = Vector<D>>
+  HWY_INLINE V gradient(D d, V x, V dy) const {
+    return hn::Mul(dy, sigmoid_of(d, x));
+  }
+};
+
+// tanh(log(1 + n)) = n·(n + 2) / (n·(n + 2) + 2), n = e^x, which loses no digits.
+template <class T>
+struct Mish : Function<T> {
+  static constexpr double kEnd = 20;  // from here on it is 1
+  template <class D, class V = Vector<D>>
+  HWY_INLINE V gate(D d, V x) const {
+    const V two = constant(d, 2.0);
+    const V n = exp_of(d, clamped(d, x, -kInfinity, kEnd));
+    const V product = hn::Mul(n, hn::Add(n, two));
+    return hn::Div(product, hn::Add(product, two));
+  }
+  template <class D, class V = Vector<D>>
+  HWY_INLINE V value(D d, V x) const {
+    return hn::Mul(x, gate(d, x));
+  }
+  template <class D, class V = Vector<D>>
+  HWY_INLINE V gradient(D d, V x, V dy) const {
+    x = clamped(d, x, -100.0, 100.0);  // beyond, it is 0 or 1, and ∞·0 is not
+    const V t = gate(d, x);
+    const V rest = hn::Mul(hn::Mul(x, sigmoid_of(d, x)), hn::NegMulAdd(t, t, constant(d, 1.0)));
+    return hn::Mul(dy, hn::Add(t, rest));
   }
 };
 

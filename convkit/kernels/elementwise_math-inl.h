@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 
 #include "hwy/contrib/math/math-inl.h"
@@ -30,6 +31,8 @@ HWY_INLINE Vector<D> constant(D d, double value) {
   return hn::Set(d, static_cast<Lane<D>>(value));
 }
 
+inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
 // x clamped to [low, high]; NaN stays NaN on every target. (Min and Max of NaN differ by target: on
 // x86 they are the second operand.)
 template <class D>
@@ -49,6 +52,13 @@ template <class D>
 HWY_INLINE Vector<D> exp_of(D d, Vector<D> x) {
   constexpr bool kSingle = sizeof(Lane<D>) == 4;
   const auto y = hn::Exp(d, clamped(d, x, kSingle ? -104.0 : -1000.0, kSingle ? 89.0 : 710.0));
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
+}
+
+// e^x − 1 within 4 ulp for x ≤ 0, and −1 < … < 0 there for all that is not rounded to a limit.
+template <class D>
+HWY_INLINE Vector<D> expm1_of(D d, Vector<D> x) {
+  const auto y = hn::Expm1(d, clamped(d, x, -104.0, 0.0));
   return hn::IfThenElse(hn::IsNaN(x), x, y);
 }
 
@@ -151,19 +161,28 @@ HWY_INLINE Vector<D> normal_pdf(D d, Vector<D> x) {
 }
 
 // y[i] = function(d, x[i]) over arrays. The last, partial vector goes by way of a copy, so that an
-// element's result does not depend on its place.
+// element's result does not depend on its place. (By the same code: a second copy of every function
+// would double the library's.)
 template <class D, class Function>
 HWY_INLINE void for_each_vector(D d, int64_t count, const Lane<D>* x, Lane<D>* y,
                                 const Function& function) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(function(d, hn::LoadU(d, x + i)), d, y + i);
-  if (i == count) return;
-  HWY_ALIGN Lane<D> in[HWY_MAX_BYTES / sizeof(Lane<D>)] = {};
+  HWY_ALIGN Lane<D> in[HWY_MAX_BYTES / sizeof(Lane<D>)];
   HWY_ALIGN Lane<D> out[HWY_MAX_BYTES / sizeof(Lane<D>)];
-  std::copy(x + i, x + count, in);
-  hn::Store(function(d, hn::Load(d, in)), d, out);
-  std::copy(out, out + (count - i), y + i);
+  for (int64_t i = 0; i < count; i += lanes) {
+    const int64_t left = count - i;
+    const Lane<D>* from = x + i;
+    Lane<D>* to = y + i;
+    if (HWY_UNLIKELY(left < lanes)) {
+      std::memset(in, 0, sizeof(in));
+      std::memcpy(in, from, static_cast<std::size_t>(left) * sizeof(Lane<D>));
+      from = in;
+      to = out;
+    }
+    hn::StoreU(function(d, hn::LoadU(d, from)), d, to);
+    if (HWY_UNLIKELY(left < lanes))
+      std::memcpy(y + i, out, static_cast<std::size_t>(left) * sizeof(Lane<D>));
+  }
 }
 
 // y[i] = function(d, a[i], b[i]).
@@ -171,17 +190,28 @@ template <class D, class Function>
 HWY_INLINE void for_each_vector(D d, int64_t count, const Lane<D>* a, const Lane<D>* b, Lane<D>* y,
                                 const Function& function) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes)
-    hn::StoreU(function(d, hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, y + i);
-  if (i == count) return;
-  HWY_ALIGN Lane<D> in_a[HWY_MAX_BYTES / sizeof(Lane<D>)] = {};
-  HWY_ALIGN Lane<D> in_b[HWY_MAX_BYTES / sizeof(Lane<D>)] = {};
+  HWY_ALIGN Lane<D> in_a[HWY_MAX_BYTES / sizeof(Lane<D>)];
+  HWY_ALIGN Lane<D> in_b[HWY_MAX_BYTES / sizeof(Lane<D>)];
   HWY_ALIGN Lane<D> out[HWY_MAX_BYTES / sizeof(Lane<D>)];
-  std::copy(a + i, a + count, in_a);
-  std::copy(b + i, b + count, in_b);
-  hn::Store(function(d, hn::Load(d, in_a), hn::Load(d, in_b)), d, out);
-  std::copy(out, out + (count - i), y + i);
+  for (int64_t i = 0; i < count; i += lanes) {
+    const int64_t left = count - i;
+    const Lane<D>* from_a = a + i;
+    const Lane<D>* from_b = b + i;
+    Lane<D>* to = y + i;
+    if (HWY_UNLIKELY(left < lanes)) {
+      const std::size_t bytes = static_cast<std::size_t>(left) * sizeof(Lane<D>);
+      std::memset(in_a, 0, sizeof(in_a));
+      std::memset(in_b, 0, sizeof(in_b));
+      std::memcpy(in_a, from_a, bytes);
+      std::memcpy(in_b, from_b, bytes);
+      from_a = in_a;
+      from_b = in_b;
+      to = out;
+    }
+    hn::StoreU(function(d, hn::LoadU(d, from_a), hn::LoadU(d, from_b)), d, to);
+    if (HWY_UNLIKELY(left < lanes))
+      std::memcpy(y + i, out, static_cast<std::size_t>(left) * sizeof(Lane<D>));
+  }
 }
 
 }  // namespace HWY_NAMESPACE

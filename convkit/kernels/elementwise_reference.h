@@ -36,6 +36,12 @@ inline double reference_value(UnaryOp op, const UnaryParams& params, double x) {
     }
     case UnaryOp::silu:
       return x / (1 + std::exp(-x));
+    case UnaryOp::elu:
+      return x > 0 ? params.b * x : params.a * std::expm1(x);
+    case UnaryOp::softplus:
+      return std::fmax(x, 0.0) + std::log1p(std::exp(-std::fabs(x)));
+    case UnaryOp::mish:
+      return x * std::tanh(reference_value(UnaryOp::softplus, {}, x));
     case UnaryOp::hardswish:
       return x * gate(x);
     case UnaryOp::hardsigmoid:
@@ -80,6 +86,14 @@ inline double reference_derivative(UnaryOp op, const UnaryParams& params, double
     }
     case UnaryOp::silu:
       return s * (1 + x * (1 - s));
+    case UnaryOp::elu:
+      return x > 0 ? params.b : params.a * std::exp(x);
+    case UnaryOp::softplus:
+      return s;
+    case UnaryOp::mish: {
+      const double t = std::tanh(reference_value(UnaryOp::softplus, {}, x));
+      return t + x * s * (1 - t * t);
+    }
     case UnaryOp::hardswish:
       return x < -3 ? 0 : x <= 3 ? x / 3 + 0.5 : 1;
     case UnaryOp::hardsigmoid:

@@ -65,6 +65,27 @@ Tensor SiLU::operator()(const Tensor& x) const {
   return ops::silu(x);
 }
 
+Tensor ELU::operator()(const Tensor& x) const {
+  const Scope scope(path);
+  return ops::elu(x, options.alpha);
+}
+std::string ELU::describe() const { return message("ELU(alpha=", options.alpha, ")"); }
+
+Tensor SELU::operator()(const Tensor& x) const {
+  const Scope scope(path);
+  return ops::selu(x);
+}
+
+Tensor Softplus::operator()(const Tensor& x) const {
+  const Scope scope(path);
+  return ops::softplus(x);
+}
+
+Tensor Mish::operator()(const Tensor& x) const {
+  const Scope scope(path);
+  return ops::mish(x);
+}
+
 Tensor Hardswish::operator()(const Tensor& x) const {
   const Scope scope(path);
   return ops::hardswish(x);

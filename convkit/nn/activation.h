@@ -92,6 +92,41 @@ struct CONVKIT_API SiLU : Layer {
   std::string describe() const { return "SiLU()"; }
 };
 
+struct ELUOptions {
+  double alpha = 1;
+};
+
+/// x > 0 ? x : alpha·(e^x − 1).
+struct CONVKIT_API ELU : Layer {
+  explicit ELU(const ELUOptions& options = {}) : options(options) {}
+  Tensor operator()(const Tensor& x) const;
+  void visit(auto&& /*v*/) {}
+  std::string describe() const;
+
+  ELUOptions options;
+};
+
+/// ELU with fixed scales that keep means near 0 and variances near 1.
+struct CONVKIT_API SELU : Layer {
+  Tensor operator()(const Tensor& x) const;
+  void visit(auto&& /*v*/) {}
+  std::string describe() const { return "SELU()"; }
+};
+
+/// log(1 + e^x).
+struct CONVKIT_API Softplus : Layer {
+  Tensor operator()(const Tensor& x) const;
+  void visit(auto&& /*v*/) {}
+  std::string describe() const { return "Softplus(beta=1, threshold=20)"; }
+};
+
+/// x·tanh(log(1 + e^x)).
+struct CONVKIT_API Mish : Layer {
+  Tensor operator()(const Tensor& x) const;
+  void visit(auto&& /*v*/) {}
+  std::string describe() const { return "Mish()"; }
+};
+
 /// x·relu6(x + 3) / 6.
 struct CONVKIT_API Hardswish : Layer {
   Tensor operator()(const Tensor& x) const;

@@ -31,6 +31,17 @@ Tensor gelu(const Tensor& x, GeluApproximation approximate) {
 }
 
 Tensor silu(const Tensor& x) { return unary("silu", UnaryOp::silu, {}, x); }
+
+Tensor elu(const Tensor& x, double alpha) {
+  return unary({"elu", EluParams{alpha}}, UnaryOp::elu, {alpha, 1}, x);
+}
+
+Tensor selu(const Tensor& x) {
+  return unary("selu", UnaryOp::elu, {kSeluScale * kSeluAlpha, kSeluScale}, x);
+}
+
+Tensor softplus(const Tensor& x) { return unary("softplus", UnaryOp::softplus, {}, x); }
+Tensor mish(const Tensor& x) { return unary("mish", UnaryOp::mish, {}, x); }
 Tensor hardswish(const Tensor& x) { return unary("hardswish", UnaryOp::hardswish, {}, x); }
 Tensor hardsigmoid(const Tensor& x) { return unary("hardsigmoid", UnaryOp::hardsigmoid, {}, x); }
 

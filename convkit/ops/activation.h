@@ -42,6 +42,23 @@ CONVKIT_API Tensor gelu(const Tensor& x, GeluApproximation approximate = GeluApp
 
 /// x·sigmoid(x), also called swish.
 CONVKIT_API Tensor silu(const Tensor& x);
+
+/// Attributes for a tracer.
+struct EluParams {
+  double alpha;
+};
+/// x > 0 ? x : alpha·(e^x − 1) (Clevert et al. 2015).
+CONVKIT_API Tensor elu(const Tensor& x, double alpha = 1);
+/// scale·(x > 0 ? x : alpha·(e^x − 1)) with the numbers of Klambauer et al. 2017, "Self-normalizing
+/// neural networks".
+CONVKIT_API Tensor selu(const Tensor& x);
+inline constexpr double kSeluAlpha = 1.6732632423543772848;
+inline constexpr double kSeluScale = 1.0507009873554804934;
+/// log(1 + e^x): PyTorch's with beta = 1.
+CONVKIT_API Tensor softplus(const Tensor& x);
+/// x·tanh(softplus(x)) (Misra 2019).
+CONVKIT_API Tensor mish(const Tensor& x);
+
 /// x·relu6(x + 3) / 6 (Howard et al. 2019, MobileNetV3).
 CONVKIT_API Tensor hardswish(const Tensor& x);
 /// relu6(x + 3) / 6.

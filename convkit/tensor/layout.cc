@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
+#include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
 
 namespace convkit {
@@ -31,6 +33,34 @@ std::vector<Axis> merged(std::vector<Axis> axes) {
   return result;
 }
 
+// The place of a number of all axes but those of a tile: counted on, not divided anew.
+class Odometer {
+ public:
+  Odometer(std::span<const Axis> axes, int64_t number) : axes_(axes), digits_(axes.size()) {
+    for (std::size_t i = axes.size(); i-- > 0; number /= axes[i].extent)
+      move(i, number % axes[i].extent);
+  }
+  int64_t from() const { return from_; }
+  int64_t to() const { return to_; }
+  void next() {
+    for (std::size_t i = axes_.size(); i-- > 0; move(i, -digits_[i])) {
+      if (digits_[i] + 1 < axes_[i].extent) return move(i, 1);
+    }
+  }
+
+ private:
+  void move(std::size_t i, int64_t by) {
+    digits_[i] += by;
+    from_ += by * axes_[i].from;
+    to_ += by * axes_[i].to;
+  }
+
+  std::span<const Axis> axes_;
+  std::vector<int64_t> digits_;
+  int64_t from_ = 0;
+  int64_t to_ = 0;
+};
+
 // Copies by tiles of two axes, one with neighbours in the target and one with neighbours in the
 // source, that fit the first-level cache. Axes are in bytes. kItem: bytes of an element; 0: `item`.
 template <std::size_t kItem>
@@ -51,33 +81,39 @@ void copy_as(std::vector<Axis> axes, std::size_t item, const std::byte* source, 
     rows = *nearest;
     axes.erase(nearest);
   }
-  const int64_t blocks = (rows.extent + kBlock - 1) / kBlock;
-  int64_t tiles = blocks;
+  // Few columns make for many rows.
+  const int64_t height = kBlock * kBlock / std::min(columns.extent, kBlock);
+  axes.push_back({(rows.extent + height - 1) / height, height * rows.to, height * rows.from});
+  int64_t tiles = 1;
   for (const Axis& axis : axes) tiles *= axis.extent;
-  const int64_t per_tile = std::min(rows.extent, kBlock) * columns.extent;
+  const int64_t per_tile = std::min(rows.extent, height) * columns.extent;
+  const auto copy_tile = [&](const std::byte* from, std::byte* to, int64_t count) {
+    if (columns.from == near) {
+      std::memcpy(to, from, static_cast<std::size_t>(columns.extent) * item);
+      return;
+    }
+    for (int64_t block = 0; block < columns.extent; block += kBlock) {
+      const int64_t last = std::min(columns.extent, block + kBlock);
+      const auto copy_one = [&](int64_t row, int64_t column) {
+        std::memcpy(to + row * rows.to + column * near,
+                    from + row * rows.from + column * columns.from, item);
+      };
+      // The longer loop inside.
+      if (last - block < count)
+        for (int64_t column = block; column < last; ++column)
+          for (int64_t row = 0; row < count; ++row) copy_one(row, column);
+      else
+        for (int64_t row = 0; row < count; ++row)
+          for (int64_t column = block; column < last; ++column) copy_one(row, column);
+    }
+  };
   parallel_ranges(tiles, std::max<int64_t>(1, kPerTask / per_tile),
                   [&](int64_t begin, int64_t end) {
-                    for (int64_t tile = begin; tile < end; ++tile) {
-                      const int64_t first = tile % blocks * kBlock;
-                      const int64_t count = std::min(kBlock, rows.extent - first);
-                      const std::byte* from = source + first * rows.from;
-                      std::byte* to = target + first * rows.to;
-                      int64_t left = tile / blocks;
-                      for (std::size_t i = axes.size(); i-- > 0; left /= axes[i].extent) {
-                        from += left % axes[i].extent * axes[i].from;
-                        to += left % axes[i].extent * axes[i].to;
-                      }
-                      if (columns.from == near) {
-                        std::memcpy(to, from, static_cast<std::size_t>(columns.extent) * item);
-                        continue;
-                      }
-                      for (int64_t block = 0; block < columns.extent; block += kBlock) {
-                        const int64_t last = std::min(columns.extent, block + kBlock);
-                        for (int64_t row = 0; row < count; ++row)
-                          for (int64_t column = block; column < last; ++column)
-                            std::memcpy(to + row * rows.to + column * near,
-                                        from + row * rows.from + column * columns.from, item);
-                      }
+                    Odometer place(axes, begin);
+                    for (int64_t tile = begin; tile < end; ++tile, place.next()) {
+                      const int64_t first = tile % axes.back().extent * height;
+                      copy_tile(source + place.from(), target + place.to(),
+                                std::min(height, rows.extent - first));
                     }
                   });
 }
@@ -142,6 +178,57 @@ void memory_to_row_major(const Shape& shape, std::size_t item, const void* sourc
   const int64_t picture = channels * spatial;
   copy({{batch, picture, picture}, {channels, spatial, 1}, {spatial, 1, channels}}, item, source,
        target);
+}
+
+namespace {
+
+// The axes of both shapes, cut so that they are the same; nothing where no cut does that.
+std::optional<std::vector<Axis>> common_axes(const Shape& from, const Shape& to) {
+  // What is left of the last axes that are not taken yet.
+  struct Last {
+    const Shape& shape;
+    std::vector<int64_t> strides = memory_strides(shape);
+    int64_t axis = shape.dim();
+    int64_t extent = 1;
+    int64_t stride = 0;
+
+    void next() {
+      while (extent == 1 && axis > 0) {
+        --axis;
+        extent = shape[axis];
+        stride = strides[static_cast<std::size_t>(axis)];
+      }
+    }
+    void take(int64_t count) {
+      extent /= count;
+      stride *= count;
+    }
+  };
+  Last source{.shape = from};
+  Last target{.shape = to};
+  std::vector<Axis> axes;
+  for (;;) {
+    source.next();
+    target.next();
+    if (source.extent == 1 || target.extent == 1) return axes;
+    const int64_t count = std::min(source.extent, target.extent);
+    if (source.extent % count != 0 || target.extent % count != 0) return std::nullopt;
+    axes.push_back({count, target.stride, source.stride});
+    source.take(count);
+    target.take(count);
+  }
+}
+
+}  // namespace
+
+void reshape_memory(const Shape& from, const Shape& to, std::size_t item, const void* source,
+                    void* target) {
+  if (to.numel() == 0) return;
+  if (std::optional<std::vector<Axis>> axes = common_axes(from, to))
+    return copy(std::move(*axes), item, source, target);
+  Buffer<std::byte> row_major(static_cast<std::size_t>(from.numel()) * item);
+  memory_to_row_major(from, item, source, row_major.data());
+  row_major_to_memory(to, item, row_major.data(), target);
 }
 
 void permute_memory(const Shape& source_shape, std::span<const int64_t> permutation,

@@ -37,6 +37,11 @@ CONVKIT_API void row_major_to_memory(const Shape& shape, std::size_t item, const
 CONVKIT_API void memory_to_row_major(const Shape& shape, std::size_t item, const void* source,
                                      void* target);
 
+/// Copies the elements, in logical order the same, from the memory order of one shape to that of
+/// another with as many.
+CONVKIT_API void reshape_memory(const Shape& from, const Shape& to, std::size_t item,
+                                const void* source, void* target);
+
 /// target(logical) = source(logical permuted): axis i of the target is axis permutation[i] of the
 /// source. Both are in memory order of their own shapes.
 CONVKIT_API void permute_memory(const Shape& source_shape, std::span<const int64_t> permutation,

@@ -100,17 +100,8 @@ Tensor Tensor::reshaped(const Shape& shape) const {
   CONVKIT_CHECK(shape.numel() == numel(), ShapeError, "reshape: ", this->shape(), " has ", numel(),
                 " elements and cannot become ", shape, " with ", shape.numel());
   if (reshapes_in_place(this->shape(), shape)) return alias_of(*this, shape);
-  const std::size_t item = item_size(dtype());
   Tensor result(shape, dtype());
-  if (is_row_major(shape)) {
-    memory_to_row_major(this->shape(), item, raw_data(), result.raw_mutable_data());
-  } else if (is_row_major(this->shape())) {
-    row_major_to_memory(shape, item, raw_data(), result.raw_mutable_data());
-  } else {
-    Buffer<std::byte> row_major(byte_count(*impl_));
-    memory_to_row_major(this->shape(), item, raw_data(), row_major.data());
-    row_major_to_memory(shape, item, row_major.data(), result.raw_mutable_data());
-  }
+  reshape_memory(this->shape(), shape, item_size(dtype()), raw_data(), result.raw_mutable_data());
   return result;
 }
 

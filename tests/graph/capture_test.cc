@@ -119,6 +119,7 @@ TEST(Capture, EveryActivationComputesTheSame) {
                      nn::LeakyReLU({.negative_slope = 0.2}), nn::PReLU({.num_parameters = 4}),
                      nn::PReLU(), nn::GELU(),
                      nn::GELU({.approximate = ops::GeluApproximation::tanh}), nn::SiLU(),
+                     nn::ELU({.alpha = 0.7}), nn::SELU(), nn::Softplus(), nn::Mish(),
                      nn::Hardswish(), nn::Hardsigmoid(), nn::ReLU6(), nn::Sigmoid(), nn::Tanh()},
       {2, 5, 6});
   const Function functions = [](const Tensor& x) {

@@ -27,7 +27,8 @@ struct Row {
 };
 
 // Where the allowances come from. e^x is within 1 ulp (2 roundings) by Highway's word, tanh and log
-// within 4. sigmoid and silu add a sum and a quotient. gelu: polynomial and e^x with its correction
+// within 4, as e^x − 1 and log(1 + x). sigmoid and silu add a sum and a quotient, mish two sums and
+// two products, elu a product, softplus e^x and a sum. gelu: polynomial and e^x with its correction
 // 7, two products and a difference. Of the gradients, the piecewise linear ones take one product;
 // the smooth ones are sums of terms below 1.2 with as many roundings as the value, twice.
 const Row kRows[] = {
@@ -38,6 +39,10 @@ const Row kRows[] = {
     {UnaryOp::tanh, "tanh", {}, 8, 4},
     {UnaryOp::gelu, "gelu", {}, 10, 24},
     {UnaryOp::silu, "silu", {}, 4, 16},
+    {UnaryOp::elu, "elu", {1.5, 1}, 10, 8},
+    {UnaryOp::elu, "selu", {1.7580993408473766, 1.0507009873554805}, 10, 8},
+    {UnaryOp::softplus, "softplus", {}, 12, 4},
+    {UnaryOp::mish, "mish", {}, 8, 24},
     {UnaryOp::hardswish, "hardswish", {}, 4, 4},
     {UnaryOp::hardsigmoid, "hardsigmoid", {}, 3, 2},
     {UnaryOp::neg, "neg", {}, 0, 0},

@@ -25,6 +25,10 @@ TEST(ActivationLayers, ComputeTheirFunctions) {
   EXPECT_TRUE(bit_equal(nn::GELU({.approximate = ops::GeluApproximation::tanh})(x),
                         ops::gelu(x, ops::GeluApproximation::tanh)));
   EXPECT_TRUE(bit_equal(nn::SiLU()(x), ops::silu(x)));
+  EXPECT_TRUE(bit_equal(nn::ELU({.alpha = 0.5})(x), ops::elu(x, 0.5)));
+  EXPECT_TRUE(bit_equal(nn::SELU()(x), ops::selu(x)));
+  EXPECT_TRUE(bit_equal(nn::Softplus()(x), ops::softplus(x)));
+  EXPECT_TRUE(bit_equal(nn::Mish()(x), ops::mish(x)));
   EXPECT_TRUE(bit_equal(nn::Hardswish()(x), ops::hardswish(x)));
   EXPECT_TRUE(bit_equal(nn::Hardsigmoid()(x), ops::hardsigmoid(x)));
   EXPECT_TRUE(bit_equal(nn::PReLU()(x), ops::prelu(x, full({1}, 0.25))));
@@ -67,6 +71,8 @@ TEST(ActivationLayers, PrintAsPyTorchDoes) {
   EXPECT_EQ(nn::LeakyReLU().describe(), "LeakyReLU(negative_slope=0.01)");
   EXPECT_EQ(nn::PReLU().describe(), "PReLU(num_parameters=1)");
   EXPECT_EQ(nn::GELU().describe(), "GELU(approximate='none')");
+  EXPECT_EQ(nn::ELU({.alpha = 0.5}).describe(), "ELU(alpha=0.5)");
+  EXPECT_EQ(nn::Softplus().describe(), "Softplus(beta=1, threshold=20)");
   EXPECT_EQ(nn::Softmax({.dim = 2}).describe(), "Softmax(dim=2)");
   EXPECT_EQ(nn::LogSoftmax().describe(), "LogSoftmax(dim=1)");
   nn::Sequential net{nn::ReLU6(),     nn::Sigmoid(),     nn::Tanh(),    nn::SiLU(),

@@ -28,6 +28,10 @@ Tensor activation(const nlohmann::json& golden, const Tensor& x) {
   if (op == "sigmoid") return ops::sigmoid(x);
   if (op == "tanh") return ops::tanh(x);
   if (op == "silu") return ops::silu(x);
+  if (op == "elu") return ops::elu(x, golden.at("alpha"));
+  if (op == "selu") return ops::selu(x);
+  if (op == "softplus") return ops::softplus(x);
+  if (op == "mish") return ops::mish(x);
   if (op == "hardswish") return ops::hardswish(x);
   if (op == "gelu")
     return ops::gelu(x, golden.at("approximate") == "tanh" ? ops::GeluApproximation::tanh
@@ -94,6 +98,10 @@ TEST(Activation, GradientsAgreeWithDifferences) {
       [](const Tensor& x) { return ops::gelu(x); },
       [](const Tensor& x) { return ops::gelu(x, ops::GeluApproximation::tanh); },
       [](const Tensor& x) { return ops::silu(x); },
+      [](const Tensor& x) { return ops::elu(x, 0.7); },
+      [](const Tensor& x) { return ops::selu(x); },
+      [](const Tensor& x) { return ops::softplus(x); },
+      [](const Tensor& x) { return ops::mish(x); },
       [](const Tensor& x) { return ops::hardswish(x); },
       [](const Tensor& x) { return ops::hardsigmoid(x); },
   };

@@ -227,6 +227,10 @@ void add_the_rest(List& list) {
   add("sigmoid", nn::Sigmoid());
   add("tanh", nn::Tanh());
   add("silu", nn::SiLU());
+  add("elu", nn::ELU({.alpha = 0.7}));
+  add("selu", nn::SELU());
+  add("softplus", nn::Softplus());
+  add("mish", nn::Mish());
   add("hardswish", nn::Hardswish());
   add("hardsigmoid", nn::Hardsigmoid());
   add("softmax", nn::Softmax());

@@ -139,6 +139,34 @@ TEST(Layout, ReshapesInPlaceOnlyWhenNoElementMoves) {
   }
 }
 
+// Axes cut alike, others that have no common cut, extents larger than a tile, several tasks.
+TEST(ReshapeMemory, KeepsTheLogicalOrder) {
+  const std::vector<std::vector<Shape>> groups = {
+      {{2, 12, 20, 30},
+       {2, 3, 4, 600},
+       {2, 3, 4, 20, 30},
+       {24, 20, 30},
+       {2, 600, 12},
+       {14400},
+       {16, 45, 20},
+       {2, 50, 12, 12}},
+      {{1, 255, 40, 40}, {1, 3, 85, 40, 40}, {3, 85, 1600}, {1, 1600, 255}},
+      {{7, 10, 9}, {5, 14, 9}, {70, 3, 3}, {2, 5, 63}}};
+  for (const std::vector<Shape>& shapes : groups)
+    for (const Shape& from : shapes) {
+      const std::vector<float> logical = counting<float>(from);
+      std::vector<float> source(logical.size());
+      row_major_to_memory(from, sizeof(float), logical.data(), source.data());
+      for (const Shape& to : shapes) {
+        std::vector<float> target(logical.size());
+        reshape_memory(from, to, sizeof(float), source.data(), target.data());
+        std::vector<float> back(logical.size());
+        memory_to_row_major(to, sizeof(float), target.data(), back.data());
+        EXPECT_EQ(back, logical) << to_text(from) << " -> " << to_text(to);
+      }
+    }
+}
+
 TEST(PermuteMemory, MovesEveryElementWhereThePermutationSays) {
   for (const Shape& shape : {Shape{}, Shape{5}, Shape{2, 3}, Shape{2, 3, 4}, Shape{2, 3, 4, 5},
                              Shape{3, 1, 2, 2, 4}, Shape{2, 0, 3}, Shape{2, 35, 3, 66}}) {

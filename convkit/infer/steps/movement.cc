@@ -69,12 +69,7 @@ class ReshapeStep final : public Step {
  public:
   ReshapeStep(const Shape& from, const Shape& to) : from_(from), to_(to) {}
   void run(std::span<const float* const> inputs, float* output) const override {
-    constexpr std::size_t kItem = sizeof(float);
-    if (is_row_major(to_)) return memory_to_row_major(from_, kItem, inputs[0], output);
-    if (is_row_major(from_)) return row_major_to_memory(to_, kItem, inputs[0], output);
-    Buffer<float> rows(static_cast<std::size_t>(from_.numel()));
-    memory_to_row_major(from_, kItem, inputs[0], rows.data());
-    row_major_to_memory(to_, kItem, rows.data(), output);
+    reshape_memory(from_, to_, sizeof(float), inputs[0], output);
   }
   Algorithm algorithm() const override { return movement(); }
 

@@ -30,6 +30,15 @@ ACTIVATIONS = [
     ("hardswish", "hardswish", F.hardswish, {}),
 ]
 
+# Drawn last, so that the cases before keep their numbers.
+MORE = [
+    ("elu", "elu", F.elu, {"alpha": 1.0}),
+    ("elu_alpha0_3", "elu", F.elu, {"alpha": 0.3}),
+    ("selu", "selu", F.selu, {}),
+    ("softplus", "softplus", F.softplus, {}),
+    ("mish", "mish", F.mish, {}),
+]
+
 
 def _with_specials(topic, *shape):
     x = topic.normal(*shape, scale=3.0)
@@ -50,8 +59,8 @@ def _float32_agrees(function, x):
                for a, b in zip(*results))
 
 
-def _elementwise(topic):
-    for name, op, function, options in ACTIVATIONS:
+def _elementwise(topic, activations):
+    for name, op, function, options in activations:
         apply = lambda x: function(x, **options)
         for suffix, shape in [("", (2, 3, 4, 5)), ("_vector", (29,)), ("_matrix", (3, 17))]:
             x = _with_specials(topic, *shape)
@@ -100,6 +109,7 @@ def _softmax(topic):
 
 
 def build(topic):
-    _elementwise(topic)
+    _elementwise(topic, ACTIVATIONS)
     _prelu(topic)
     _softmax(topic)
+    _elementwise(topic, MORE)
