@@ -8,6 +8,7 @@
 #include <map>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
@@ -53,6 +54,35 @@ double copy_bandwidth(int64_t bytes) {
   const std::pair key(power, num_threads());
   if (!known.contains(key)) known[key] = measured(int64_t{1} << power, num_threads());
   return known[key];
+}
+
+double core_round_trip() {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kTries = 15;
+  constexpr int kRounds = 1000;
+  std::atomic<int> flag = 0;
+  std::thread other([&] {
+    for (int i = 0; i < kTries * kRounds; ++i) {
+      while (flag.load(std::memory_order_acquire) != 2 * i + 1)
+        if (i % kRounds == 0) std::this_thread::yield();
+      flag.store(2 * i + 2, std::memory_order_release);
+    }
+  });
+  std::vector<double> seconds;
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    // Both may stand on one core at first: the start of a try does not count.
+    Clock::time_point start;
+    for (int i = attempt * kRounds; i < (attempt + 1) * kRounds; ++i) {
+      if (i == attempt * kRounds + 1) start = Clock::now();
+      flag.store(2 * i + 1, std::memory_order_release);
+      while (flag.load(std::memory_order_acquire) != 2 * i + 2)
+        if (i == attempt * kRounds) std::this_thread::yield();
+    }
+    seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count() / (kRounds - 1));
+  }
+  other.join();
+  std::nth_element(seconds.begin(), seconds.begin() + kTries / 2, seconds.end());
+  return seconds[kTries / 2];
 }
 
 }  // namespace convkit::bench

@@ -10,4 +10,9 @@ namespace convkit::bench {
 /// which stands for `bytes`; the best of many tries.
 double copy_bandwidth(int64_t bytes);
 
+/// Seconds in which a flag goes from one core to another and back. On a virtual machine it depends
+/// on which cores the host lends at the time, and with it all that one thread writes and another
+/// reads.
+double core_round_trip();
+
 }  // namespace convkit::bench

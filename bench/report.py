@@ -242,6 +242,10 @@ def about(found, note=""):
     lines = [f"Measured on {' to '.join(dict.fromkeys((dates[0], dates[-1])))} by `./bench/run`: {last['cpu']}, "
              f"{last['cores']} cores; {last['system']}; compiler {last['compiler']}; {peers}; convkit at commit "
              f"{commits}. A copy in memory runs at {last['copy_gbs']:.0f} GB/s on all threads."]
+    trips = sorted(record["round_trip_ns"] for record in found.of("layer") if "round_trip_ns" in record)
+    if trips:
+        lines.append(f"A flag went from core to core and back in {trips[0]:.0f} to {trips[-1]:.0f} ns, in the median in "
+                     f"{trips[len(trips) // 2]:.0f}: what one thread writes and another reads goes the same way.")
     done = len(found.of("layer"))
     if last["options"] or done < last["planned"]:
         command = f"./bench/run {last['options']}".strip()

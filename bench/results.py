@@ -3,7 +3,8 @@
 A file holds one JSON object a line, of these kinds:
 
     run         one start of the program: the machine, the versions of everything, what was planned
-    layer       one problem in one direction: the seconds of convkit and of each peer
+    layer       one problem in one direction: the seconds of convkit and of each peer, the FMA peak, a
+                copy's speed, and, on several threads, the time of a round trip between cores
     algorithms  likewise: the seconds of every algorithm of convkit that computes it
     subnormal   likewise: convkit on normal and on subnormal inputs
     train       one net: the seconds of a training step

@@ -9,10 +9,10 @@
 #include "convkit/base/scope.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/infer/arena.h"
+#include "convkit/infer/channel_groups.h"
 #include "convkit/infer/facts.h"
 #include "convkit/infer/interpreter.h"
 #include "convkit/infer/kernel_function.h"
-#include "convkit/infer/shuffles.h"
 #include "convkit/infer/slices.h"
 
 namespace convkit::infer {
@@ -45,7 +45,7 @@ class Drafts {
     if (purpose == Purpose::steps) {
       join_chains(graph);
       join_pools(graph);
-      drafts_ = join_shuffles(std::move(drafts_), facts_, graph);
+      drafts_ = join_channel_groups(std::move(drafts_), facts_, graph);
     }
   }
 

@@ -266,5 +266,28 @@ TEST(Session, CutsChannelsInStepsOfItsOwn) {
   EXPECT_EQ(count_steps(session, inputs, "Split"), 0);
 }
 
+// As operator sets before 18 have it, and with groups that are no channels.
+TEST(ChannelGroups, InstanceNormalizationBetweenReshapesIsOneStep) {
+  for (const int64_t groups : {3, 4, 1}) {
+    Builder b;
+    const ValueId x = b.input({2, 6, 5, 4});
+    const ValueId split = reshaped(b, b.node(Op::relu, {x}), {0, groups, -1});
+    const ValueId normal = b.node(Op::instance_normalization,
+                                  {split, b.random_constant({groups}), b.random_constant({groups})},
+                                  {{"epsilon", 1e-5}});
+    const ValueId whole = reshaped(b, normal, {2, 6, 5, 4});
+    const ValueId scaled = b.node(Op::mul, {whole, b.random_constant({6, 1, 1})});
+    const Graph g = b.finish({b.node(Op::add, {scaled, b.random_constant({6, 1, 1})})});
+    const std::vector<Tensor> inputs = test::random_inputs(g);
+    const Session session(g);
+    test::expect_same_sums(session.run(inputs)[0], interpret(g, inputs)[0], "session");
+    const std::vector<StepDescription> steps = session.steps(inputs);
+    EXPECT_EQ(steps.size(), groups == 4 ? 6U : 4U);
+    if (groups != 4) {
+      EXPECT_THAT(steps[1].fused, ElementsAre("InstanceNormalization", "Reshape"));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace convkit::infer

@@ -347,11 +347,15 @@ std::optional<Native> make_group_norm(const Request& request) {
   if (groups < 1 || channels % groups != 0 || !request.given(1) || !request.given(2) ||
       !read_affine(request, Shape({channels}), affine))
     return std::nullopt;
-  const GroupNormStep::Geometry geometry{x.shape[0], x.shape.numel() / (x.shape[0] * channels),
-                                         channels, groups};
-  return Native{std::make_unique<GroupNormStep>(geometry, request.call().number("epsilon"),
-                                                std::move(affine.scale), std::move(affine.shift)),
+  return Native{make_group_norm(x.shape, groups, request.call().number("epsilon"),
+                                std::move(affine.scale), std::move(affine.shift)),
                 x.shape, 0};
+}
+
+std::unique_ptr<Step> make_group_norm(const Shape& x, int64_t groups, double epsilon, Tensor scale,
+                                      Tensor shift) {
+  const GroupNormStep::Geometry geometry{x[0], x.numel() / (x[0] * x[1]), x[1], groups};
+  return std::make_unique<GroupNormStep>(geometry, epsilon, std::move(scale), std::move(shift));
 }
 
 std::optional<Native> make_lrn(const Request& request) {

@@ -142,6 +142,9 @@ std::optional<Native> make_concat(const Request& request);
 std::unique_ptr<Step> make_join(const Join& join, std::span<const char> in_place);
 /// Channel i·groups + j of each of `rows` positions is the one that was j·(channels / groups) + i.
 std::unique_ptr<Step> make_shuffle(int64_t rows, int64_t channels, int64_t groups);
+/// GroupNormalization of an x of that shape, scale and shift of each channel.
+std::unique_ptr<Step> make_group_norm(const Shape& x, int64_t groups, double epsilon, Tensor scale,
+                                      Tensor shift);
 std::optional<Native> make_reshape(const Request& request);
 std::optional<Native> make_transpose(const Request& request);
 std::optional<Native> make_slice(const Request& request);
