@@ -143,6 +143,33 @@ HWY_INLINE void forward_row(SoftmaxKind kind, int64_t count, const T* x, T* y) {
   for_each_vector(d, count, y, y, DivideBy<T>{static_cast<T>(sum)});
 }
 
+// Rows of at most as many classes as a vector has lanes, such as the few of each pixel of a
+// segmentation: as many rows side by side.
+void short_rows_f32(int64_t rows, int64_t count, const float* x, float* y) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  constexpr std::size_t kMostLanes = HWY_MAX_BYTES / sizeof(float);
+  HWY_ALIGN float block[kMostLanes * kMostLanes] = {};
+  for (int64_t first = 0; first < rows; first += lanes) {
+    const int64_t now = std::min(lanes, rows - first);
+    for (int64_t r = 0; r < now; ++r)
+      for (int64_t c = 0; c < count; ++c) block[c * lanes + r] = x[(first + r) * count + c];
+    auto largest = hn::Load(d, block);
+    for (int64_t c = 1; c < count; ++c) largest = hn::Max(largest, hn::Load(d, block + c * lanes));
+    auto sum = hn::Zero(d);
+    for (int64_t c = 0; c < count; ++c) {
+      const auto power = exp_of(d, hn::Sub(hn::Load(d, block + c * lanes), largest));
+      sum = hn::Add(sum, power);
+      hn::Store(power, d, block + c * lanes);
+    }
+    for (int64_t c = 0; c < count; ++c)
+      hn::Store(hn::Div(hn::Load(d, block + c * lanes), sum), d, block + c * lanes);
+    for (int64_t r = 0; r < now; ++r)
+      for (int64_t c = 0; c < count; ++c) y[(first + r) * count + c] = block[c * lanes + r];
+  }
+}
+int64_t lanes_f32() { return static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>())); }
+
 template <class T>
 HWY_INLINE void backward_row(SoftmaxKind kind, int64_t count, const T* y, const T* dy, T* dx) {
   const hn::ScalableTag<T> d;
@@ -184,6 +211,8 @@ namespace convkit::kernels {
 namespace {
 
 HWY_EXPORT(forward_row_f32);
+HWY_EXPORT(short_rows_f32);
+HWY_EXPORT(lanes_f32);
 HWY_EXPORT(backward_row_f32);
 HWY_EXPORT(statistics_f32);
 HWY_EXPORT(scaled_row_f32);
@@ -217,6 +246,14 @@ void scaled(int64_t count, const double* x, const RowStatistics<double>& row, do
   HWY_STATIC_DISPATCH(scaled_row)(count, x, row, scale, y);
 }
 
+// False where rows are too long for it, or not of float.
+bool short_rows(int64_t rows, int64_t count, const float* x, float* y) {
+  if (count > HWY_DYNAMIC_DISPATCH(lanes_f32)()) return false;
+  HWY_DYNAMIC_DISPATCH(short_rows_f32)(rows, count, x, y);
+  return true;
+}
+bool short_rows(int64_t, int64_t, const double*, double*) { return false; }
+
 int64_t rows_per_task(int64_t row) { return kElementsPerTask / std::max<int64_t>(1, row); }
 
 template <class T>
@@ -233,6 +270,9 @@ void scatter(const T* row, int64_t count, int64_t stride, T* into) {
 template <class T>
 void softmax_forward(SoftmaxKind kind, const AxisGeometry& g, const T* x, T* y) {
   parallel_ranges(g.outer * g.inner, rows_per_task(g.extent), [&](int64_t begin, int64_t end) {
+    const bool may_be_short = g.inner == 1 && kind == SoftmaxKind::softmax;
+    const int64_t start = begin * g.extent;
+    if (may_be_short && short_rows(end - begin, g.extent, x + start, y + start)) return;
     Buffer<T> row(static_cast<std::size_t>(g.inner == 1 ? 0 : g.extent));
     for (int64_t r = begin; r < end; ++r) {
       const int64_t first = r / g.inner * g.extent * g.inner + r % g.inner;

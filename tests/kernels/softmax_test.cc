@@ -16,8 +16,8 @@ namespace {
 
 constexpr double kUnit = 0x1p-24;
 
-const AxisGeometry kGeometries[] = {{1, 1, 1},    {3, 2, 1}, {5, 10, 1}, {2, 16, 1},  {3, 17, 1},
-                                    {2, 1000, 1}, {2, 5, 3}, {1, 33, 7}, {1, 9000, 1}};
+const AxisGeometry kGeometries[] = {{1, 1, 1},  {3, 2, 1},    {5, 10, 1}, {2, 16, 1}, {3, 17, 1},
+                                    {37, 4, 1}, {2, 1000, 1}, {2, 5, 3},  {1, 33, 7}, {1, 9000, 1}};
 
 class SoftmaxOnEveryTarget : public testing::TestWithParam<std::string> {
  protected:
