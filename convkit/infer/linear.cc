@@ -32,7 +32,7 @@ Integers checked_kernel(const Call& call, const Tensor& x, const Tensor& w) {
                 kernels::kAxes, " spatial axes");
   CONVKIT_CHECK(w.dim() == x.dim(), ShapeError, "the weight has the shape ", w.shape(),
                 ", but the input ", x.shape(), " needs one of ", x.dim(), " axes");
-  const Integers kernel(w.shape().begin() + 2, w.shape().end());
+  Integers kernel(w.shape().begin() + 2, w.shape().end());
   const Integers& told = call.integers("kernel_shape");
   CONVKIT_CHECK(told.empty() || told == kernel, ShapeError, "kernel_shape ", told,
                 " is not that of the weight, ", kernel);

@@ -246,6 +246,7 @@ class Drafts {
   // Makes the last of these drafts the work of all, unless they are faster one by one.
   bool join(const std::vector<std::size_t>& chain) {
     std::vector<const ConvLayer*> layers;
+    layers.reserve(chain.size());
     for (const std::size_t n : chain) layers.push_back(&*drafts_[n].native->conv);
     Draft& last = drafts_[chain.back()];
     std::optional<Native> made = make_conv_chain(layers, last.native->output);

@@ -55,7 +55,7 @@ constexpr double kRelative = 2e-6;
 Graph expect_same(nn::AnyModule net, const Shape& sample) {
   const UseExactness exact(Exactness::exact);
   Generator generator(17);
-  const Graph graph = capture(net, rand(sample.with_inserted(0, 2), generator));
+  Graph graph = capture(net, rand(sample.with_inserted(0, 2), generator));
   nn::eval(net);
   const NoGradGuard no_grad;
   for (const int64_t count : {2, 1, 5}) {

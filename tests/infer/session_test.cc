@@ -132,6 +132,7 @@ TEST(Session, KeepsNothingOfARunButAnArenaForEachThread) {
   const Session session(g);
   const auto run_on = [&](int count) {
     std::vector<std::thread> threads;
+    threads.reserve(static_cast<std::size_t>(count));
     for (int t = 0; t < count; ++t)
       threads.emplace_back([&, t] {
         const std::vector<Tensor> inputs = random_inputs(g, static_cast<uint64_t>(t));

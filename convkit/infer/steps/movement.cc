@@ -312,7 +312,8 @@ std::optional<Native> make_concat(const Request& request) {
   for (const Facts& x : request.inputs) blocks.push_back(x.shape.begin()[axis] * inner);
   const int64_t rows = output.numel() / (total * inner);
   Join join{rows, std::move(blocks), first.shape.dim() >= 2 && axis == 1};
-  return Native{.step = make_join(join, {}), .output = output, .join = std::move(join)};
+  std::unique_ptr<Step> step = make_join(join, {});
+  return Native{.step = std::move(step), .output = output, .join = std::move(join)};
 }
 
 std::unique_ptr<Step> make_join(const Join& join, std::span<const char> in_place) {
