@@ -38,13 +38,14 @@ std::vector<std::string> read_labels(const std::string& path) {
 bool gives_logarithms(const graph::Graph& graph) {
   using graph::Op;
   graph::ValueId at = graph.outputs[0];
-  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
-    if (node->outputs.empty() || node->outputs[0] != at) continue;
-    const Op op = node->op;
+  for (std::size_t n = graph.nodes.size(); n-- > 0;) {
+    const graph::Node& node = graph.nodes[n];
+    if (node.outputs.empty() || node.outputs[0] != at) continue;
+    const Op op = node.op;
     if (op == Op::log_softmax) return true;
     if (op != Op::reshape && op != Op::flatten && op != Op::squeeze && op != Op::identity)
       return false;
-    at = node->inputs[0];
+    at = node.inputs[0];
   }
   return false;
 }
@@ -102,7 +103,7 @@ Tensor scores_of(const PictureNet& net, const Tensor& output, const std::string&
   CONVKIT_CHECK(net.names.empty() || std::ssize(net.names) == output.numel(), ValueError,
                 net.names_from, " names ", net.names.size(), " classes, but the net has ",
                 output.numel(), "; one name a line is needed, in the order of the classes");
-  const Tensor scores = output.to(DType::float32).reshaped({1, output.numel()});
+  Tensor scores = output.to(DType::float32).reshaped({1, output.numel()});
   for (const float score : scores.to_vector<float>())
     CONVKIT_CHECK(std::isfinite(score), NotFiniteError, image, ": the net's score for a class is ",
                   score, "; is the picture prepared as the net expects it (--mean, --std, --raw)?");

@@ -46,6 +46,7 @@ NamedFile split(const std::string& text, const std::vector<std::string>& names,
 std::vector<std::string> names_of(const graph::Graph& graph,
                                   const std::vector<graph::ValueId>& ids) {
   std::vector<std::string> names;
+  names.reserve(ids.size());
   for (const graph::ValueId id : ids) names.push_back(graph.value(id).name);
   return names;
 }
