@@ -32,7 +32,7 @@ int64_t remove_dead(Graph& graph) {
     if (!std::any_of(node.outputs.begin(), node.outputs.end(), is_read)) continue;
     alive[n] = 1;
     std::for_each(node.inputs.begin(), node.inputs.end(), need);
-    const auto optional = static_cast<std::size_t>(info(node.op).min_outputs);
+    const auto optional = static_cast<std::size_t>(int{info(node.op).min_outputs});
     if (node.op == Op::conditional || node.op == Op::split) continue;
     for (std::size_t i = optional; i < node.outputs.size(); ++i)
       if (!is_read(node.outputs[i])) node.outputs[i] = kNoValue;

@@ -128,7 +128,7 @@ void load(DType dtype, const void* data, int64_t offset, int64_t step, int64_t c
     const T* from = static_cast<const T*>(data) + offset;
     for (int64_t i = 0; i < count; ++i) {
       if constexpr (std::is_integral_v<T>) {
-        to[i] = static_cast<int64_t>(from[i * step]);
+        to[i] = static_cast<int64_t>(from[i * step]);  // NOLINT(bugprone-signed-char-misuse): int8
       } else {
         to[i] = element_from_double<int64_t>(to_double(from[i * step]));
       }

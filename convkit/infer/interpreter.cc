@@ -39,9 +39,9 @@ std::vector<Tensor> run(const Graph& graph, std::span<const Tensor> inputs, cons
     needed[i] = std::ssize(uses.consumers[i]) + uses.output_count[i];
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) values[index_of(graph.inputs[i])] = inputs[i];
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    const Node& node = graph.nodes[n];
+  for (const Node& node : graph.nodes) {
     std::vector<Tensor> given;
+    given.reserve(node.inputs.size());
     for (const ValueId id : node.inputs)
       given.push_back(id == graph::kNoValue ? Tensor() : values[index_of(id)]);
     const std::string path = title(node);

@@ -32,7 +32,8 @@ Moments moments_of(const Tensor& x, const std::vector<bool>& taken) {
   double* mean = m.mean.mutable_data<double>();
   double* variance = m.variance.mutable_data<double>();
   if (x.numel() == 0) return m;
-  const double count = static_cast<double>(x.numel() / m.mean.numel());
+  const int64_t elements = x.numel() / m.mean.numel();
+  const auto count = static_cast<double>(elements);
   const auto fold = [&](auto take) {
     for_each_row(x.shape().to_vector(), {memory_strides(x.shape()), m.strides},
                  [&](const int64_t* offsets, int64_t run, const int64_t* steps) {

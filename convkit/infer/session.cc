@@ -79,11 +79,11 @@ struct Session::State {
     const Key key = key_of(given);
     {
       const std::lock_guard lock(mutex);
-      if (const auto known = find(key)) return known;
+      if (auto known = find(key)) return known;
     }
-    const auto made = std::make_shared<const Plan>(graph, given, options.exactness);
+    auto made = std::make_shared<const Plan>(graph, given, options.exactness);
     const std::lock_guard lock(mutex);
-    if (const auto known = find(key)) return known;
+    if (auto known = find(key)) return known;
     plans.emplace_front(key, made);
     while (std::ssize(plans) > options.most_plans) plans.pop_back();
     return made;

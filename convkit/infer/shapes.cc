@@ -13,7 +13,6 @@ namespace {
 
 using graph::Dim;
 using graph::Graph;
-using graph::index_of;
 using graph::ValueType;
 
 // Fractions that are looked for, and how far extents are moved to tell them apart.

@@ -40,7 +40,7 @@ SharedFloats share(Buffer<float> floats) {
   const std::lock_guard lock(all.mutex);
   auto [at, end] = all.known.equal_range(hash);
   while (at != end) {
-    const SharedFloats known = at->second.lock();
+    SharedFloats known = at->second.lock();
     if (known == nullptr) {
       at = all.known.erase(at);
       continue;

@@ -28,16 +28,16 @@ using Indices = decltype(hn::SetTableIndices(Floats(), static_cast<const int32_t
 // registers over whole lines (conv_grouped_window_weight.cc).
 #undef CONVKIT_LONG_SUMS
 #define CONVKIT_LONG_SUMS (HWY_TARGET == HWY_AVX2)
-[[maybe_unused]] constexpr bool kHasLongSums = CONVKIT_LONG_SUMS;
+[[maybe_unused]] inline constexpr bool kHasLongSums = CONVKIT_LONG_SUMS;
 // Of dy in registers, beside two sums for each of three taps.
-[[maybe_unused]] constexpr int kMostSlopes = 8;
+[[maybe_unused]] inline constexpr int kMostSlopes = 8;
 // A line of common pictures, too short for long sums.
-[[maybe_unused]] constexpr int kShortLine = 7;
+[[maybe_unused]] inline constexpr int kShortLine = 7;
 
 // With AVX-512 a mask costs nothing; elsewhere whole vectors have kernels of their own.
-constexpr bool kMasksAreFree = HWY_TARGET == HWY_AVX3;
-constexpr bool kHasParts = !kMasksAreFree && HWY_TARGET != HWY_SCALAR;
-[[maybe_unused]] constexpr int kFewOutputs = 4;
+inline constexpr bool kMasksAreFree = HWY_TARGET == HWY_AVX3;
+inline constexpr bool kHasParts = !kMasksAreFree && HWY_TARGET != HWY_SCALAR;
+[[maybe_unused]] inline constexpr int kFewOutputs = 4;
 
 // More positions than CONVKIT_UNROLL is good for.
 #undef CONVKIT_UNROLL_POSITIONS
@@ -134,7 +134,7 @@ HWY_INLINE void Keep(T& number) {
 #endif
 }
 
-constexpr int64_t kLine = 16;  // floats of the cache's
+inline constexpr int64_t kLine = 16;  // floats of the cache's
 
 // Brings what comes next into the cache while sums keep the processor busy.
 HWY_INLINE void Fetch(const float* next, int64_t pitch, int64_t count) {
