@@ -137,6 +137,7 @@ void Run(const WinogradLineJob& job) {
   const int64_t tile_step = job.tile_step;
   for (int64_t tile = 0; tile < job.tiles; tile += kTiles) {
     Vector acc[kTiles][kLinePoints];
+    // NOLINTNEXTLINE(modernize-loop-convert): unrolled by its count
     CONVKIT_UNROLL for (int t = 0; t < kTiles; ++t)
         CONVKIT_UNROLL for (int p = 0; p < kLinePoints; ++p) acc[t][p] = hn::Zero(d);
     for (int64_t line = 0; line < job.line_count; ++line) {

@@ -12,7 +12,9 @@ using graph::kUnknown;
 using graph::Op;
 using graph::ValueId;
 
-Tensor int64_list(std::vector<int64_t> values) { return from_values(values, {std::ssize(values)}); }
+Tensor int64_list(const std::vector<int64_t>& values) {
+  return from_values(values, {std::ssize(values)});
+}
 
 // Appends axes of extent 1 to input 1 until its axes start at `axis` of input 0.
 void align_at(NodeImport& import, int64_t axis) {

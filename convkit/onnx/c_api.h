@@ -1,5 +1,6 @@
 #pragma once
 
+// This is C. NOLINTBEGIN(modernize-*,readability-identifier-naming)
 #include <stddef.h>
 #include <stdint.h>
 
@@ -74,3 +75,4 @@ CONVKIT_API int convkit_set_threads(int threads);
 #ifdef __cplusplus
 }
 #endif
+// NOLINTEND(modernize-*,readability-identifier-naming)

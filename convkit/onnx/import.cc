@@ -52,7 +52,7 @@ int64_t byte_size(const AttributeProto& attribute) {
   int64_t bytes =
       std::ssize(attribute.s) + 4 * std::ssize(attribute.floats) + 8 * std::ssize(attribute.ints);
   for (const std::string_view text : attribute.strings)
-    bytes += std::ssize(text) + static_cast<int64_t>(sizeof text);
+    bytes += std::ssize(text) + static_cast<int64_t>(sizeof(std::string_view));
   return bytes + (attribute.tensor ? byte_size(*attribute.tensor) : 0);
 }
 

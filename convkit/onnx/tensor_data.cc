@@ -100,10 +100,7 @@ Tensor from_bytes(std::span<const uint8_t> bytes, const Shape& shape, DType dtyp
 class FileSource final : public TensorSource {
  public:
   FileSource(std::shared_ptr<const io::InputFile> file, int64_t offset, Shape shape, DType dtype)
-      : file_(std::move(file)),
-        offset_(offset),
-        shape_(std::move(shape)),
-        item_(item_size(dtype)) {}
+      : file_(std::move(file)), offset_(offset), shape_(shape), item_(item_size(dtype)) {}
 
   void read_rows(int64_t first, int64_t count, void* target) const override {
     const int64_t row = shape_.numel() / shape_[0] * static_cast<int64_t>(item_);
