@@ -238,8 +238,9 @@ TEST_F(PredictOnnx, ExplainsWhatIsWrong) {
   expect_error({open, grey, "--std", "0"}, kWrongUsage, "--std: 0 is not above 0");
   expect_error({open, grey, "--resize", "10"}, kFailed,
                "--resize 10 makes a picture of 9×9 one of 10×10, from which no 224×224 can be cut");
-  const auto dims = [](std::vector<int64_t> extents) {
+  const auto dims = [](const std::vector<int64_t>& extents) {
     std::vector<graph::Dim> list;
+    list.reserve(extents.size());
     for (const int64_t extent : extents) list.push_back({.extent = extent});
     return list;
   };

@@ -21,7 +21,6 @@ using graph::Node;
 using graph::Op;
 using graph::ValueId;
 using testing::ElementsAre;
-using testing::ElementsAreArray;
 
 // One node with as many outputs as asked for, on these inputs.
 std::vector<Tensor> run(Op op, const std::vector<Tensor>& inputs, const Attributes& attributes = {},
