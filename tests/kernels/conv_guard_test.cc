@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cstring>
 #include <random>
 
@@ -116,7 +117,7 @@ int expect_slices(const ConvGeometry& g) {
           const float left =
               inside ? plain[static_cast<std::size_t>((i - first) / pitch * channels + channel)]
                      : kNeighbour;
-          wrong += std::memcmp(&left, to.data() + i, sizeof left) != 0;
+          wrong += std::bit_cast<uint32_t>(left) != std::bit_cast<uint32_t>(to.data()[i]);
         }
         EXPECT_EQ(wrong, 0) << row.name << " " << name(direction) << " of " << to_string(g)
                             << " on " << target;

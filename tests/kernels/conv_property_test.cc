@@ -10,6 +10,7 @@
 #include <memory>
 #include <ostream>
 
+#include "convkit/base/text.h"
 #include "convkit/base/thread_pool.h"
 #include "tests/kernels/conv_check.h"
 
@@ -103,7 +104,7 @@ TEST(ConvProperties, EveryAlgorithmComputesWhatTheDefinitionSays) {
         ++uses[row.name];
         const std::string off = difference(result(row, direction, data), want, row.error_growth);
         if (!off.empty())
-          RC_FAIL(row.name + (" on " + target + ", ") + name(direction) + ": " + off);
+          RC_FAIL(message(row.name, " on ", target, ", ", name(direction), ": ", off));
       });
     }
   }));

@@ -26,15 +26,17 @@ template <class Apply>
 Matrix matrix(int to, int from, Apply&& apply) {
   Matrix all(static_cast<std::size_t>(to), std::vector<double>(static_cast<std::size_t>(from)));
   for (int j = 0; j < from; ++j) {
-    std::vector<float> in(static_cast<std::size_t>(from * kLanes), 0.0f);
-    std::vector<float> out(static_cast<std::size_t>(to * kLanes), 0.0f);
-    in[static_cast<std::size_t>(j * kLanes)] = 1.0f;
+    const auto place = [](int number) { return static_cast<std::size_t>(number) * kLanes; };
+    std::vector<float> in(place(from), 0.0f);
+    std::vector<float> out(place(to), 0.0f);
+    in[place(j)] = 1.0f;
     std::vector<const float*> pixels;
+    pixels.reserve(static_cast<std::size_t>(from));
     for (int i = 0; i < from; ++i) pixels.push_back(in.data() + i * kLanes);
     apply(in.data(), pixels.data(), out.data());
     for (int i = 0; i < to; ++i)
       all[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] =
-          static_cast<double>(out[static_cast<std::size_t>(i * kLanes)]);
+          static_cast<double>(out[place(i)]);
   }
   return all;
 }

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -300,7 +300,7 @@ TEST(PoolKernel, ReadsAndWritesSlicesOfChannels) {
       const auto channel = static_cast<int64_t>(k) % out_pitch;
       const float want =
           channel < channels ? y[static_cast<std::size_t>(position * channels + channel)] : 77.0f;
-      ASSERT_EQ(std::memcmp(&want, &wide_y[k], sizeof want), 0)
+      ASSERT_EQ(std::bit_cast<uint32_t>(want), std::bit_cast<uint32_t>(wide_y[k]))
           << "pool " << i << ", channel " << channel << " of " << channels;
     }
   }
