@@ -29,6 +29,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -153,7 +154,8 @@ void time_direction(const ConvGeometry& g, Direction direction, const Settings& 
     for (std::size_t i = 0; i < rivals.size(); ++i)
       object["seconds"][rivals[i].name] = seconds[i];  // NaN becomes null
     if (direction == Direction::forward) object["algorithm_packed"] = chosen_packed;
-    if (settings.threads > 1) object["round_trip_ns"] = 1e9 * core_round_trip();
+    if (settings.threads > 1 && std::thread::hardware_concurrency() > 1)
+      object["round_trip_ns"] = 1e9 * core_round_trip();
     if (settings.mode == Mode::algorithms) object["work"] = work_by_algorithm(g, direction);
     print_json(object);
     return;

@@ -73,6 +73,11 @@ class Figures(unittest.TestCase):
 
 
 class Page(unittest.TestCase):
+    def test_says_how_far_apart_the_cores_were(self):
+        near, far = {**A, "round_trip_ns": 90.4}, {**B, "round_trip_ns": 350.2}
+        self.assertIn("in 90 to 350 ns, in the median in 350:", report.about(read(RUN, near, far, C)))
+        self.assertNotIn("A flag", report.about(read(RUN, A, B, C)))
+
     def test_holds_every_part(self):
         train = {"kind": "train", "net": "m5", "input": [16, 1, 16000], "threads": 2, "isa": "avx512", "gflop": 2.0, "peak_gflops": 200.0,
                  "seconds": {"convkit": 0.02, "oneDNN": None, "libtorch": 0.05}}
