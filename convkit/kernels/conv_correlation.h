@@ -97,6 +97,7 @@ class Correlation {
   Part part_of(int64_t task) const;
   TileJob block_job(const Block& block, int64_t group, const float* packed,
                     const ConvEpilogue& epilogue, float* y) const;
+  bool streams_to(const float* y, const ConvEpilogue& epilogue) const;
   const float* block_bias(const Block& block, int64_t group, const float* bias,
                           float* padded) const;
   void run_by_rows(const RowTable& rows, const TapRun& tap, std::span<const Block> blocks,
@@ -130,6 +131,8 @@ class Correlation {
   BrickInput input_;
   int64_t most_rows_ = kMaxTileRows;
   bool fetches_outputs_ = false;
+  bool is_far_ = false;            // inputs and outputs together: in no core's own cache
+  bool streams_outputs_ = false;   // past all caches
   bool goes_by_rows_ = false;      // if all weights of a task stay near
   bool fetches_weights_ = false;   // of the next block: each is read but once
   bool joins_taps_ = false;        // channels of neighbours along W lie side by side in the input

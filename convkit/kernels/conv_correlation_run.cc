@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <cstdint>
 
 #include "convkit/base/checked.h"
 #include "convkit/base/task_memory.h"
 #include "convkit/kernels/conv_correlation.h"
+#include "hwy/cache_control.h"
 
 namespace convkit::kernels {
 namespace {
@@ -65,8 +67,7 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
   const int64_t first_block = blocks * part.chunk / chunks_;
   const int64_t end_block = blocks * (part.chunk + 1) / chunks_;
   constexpr int64_t kMostWidth = kMaxTileVectors * 64;
-  if (goes_by_rows_ && tables.size() == 1 && !tables[0].per_tap && end_block - first_block > 1 &&
-      weights.packed != nullptr &&
+  if (goes_by_rows_ && tables.size() == 1 && !tables[0].per_tap && weights.packed != nullptr &&
       (end_block - first_block) * depth_ * kMaxTileVectors * kernels_.lanes <= kNearWeights) {
     const std::span<const Block> some(blocks_.data() + first_block, blocks_.data() + end_block);
     std::pmr::vector<TileJob> jobs(&memory);
@@ -79,6 +80,7 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
         jobs.back().bias = block_bias(block, group, epilogue.bias, padded);
     }
     run_by_rows(tables[0], runs[0].front(), some, jobs);
+    if (jobs[0].streams) hwy::FlushStream();
     finish(tables, some, group, epilogue, y);
     return true;
   }
@@ -123,12 +125,14 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
       job.depth = depth;
       const bool narrow = block.vectors == 2 && job.columns > kernels_.lanes &&
                           job.columns <= kernels_.narrow_columns;
+      const TileAhead ahead = {fetches_next ? job.b + packed_block : nullptr, width, width};
       run_tiles(tables[t], narrow ? kernels_.narrow : kernels_.run[block.vectors],
-                std::min(most_rows_, kernels_.max_rows[block.vectors]), job,
-                fetches_next ? job.b + packed_block : nullptr);
+                std::min(most_rows_, kernels_.max_rows[block.vectors]), job, {&ahead, 1},
+                fetches_next);
       if (tables[t].fold > 1) all_finite &= all_outputs_finite(tables[t].output, job);
     }
   }
+  if (streams_to(y, epilogue)) hwy::FlushStream();
   finish(tables, {blocks_.data() + first_block, blocks_.data() + end_block}, group, epilogue, y);
   return all_finite;
 }
@@ -157,8 +161,18 @@ TileJob Correlation::block_job(const Block& block, int64_t group, const float* p
   job.clamps = epilogue.clamps();
   job.low = epilogue.low;
   job.high = epilogue.high;
-  job.fetches_c = fetches_outputs_;
+  job.streams = streams_to(y, epilogue) && block.count % kFloatsPerLine == 0 &&
+                (group * columns_ + block.first) % kFloatsPerLine == 0;
+  job.fetches_c = fetches_outputs_ && !job.streams;
   return job;
+}
+
+// What else reads or writes an output at once brings it into the caches anyway.
+bool Correlation::streams_to(const float* y, const ConvEpilogue& epilogue) const {
+  const int64_t pitch = epilogue.out_pitch > 0 ? epilogue.out_pitch : sides_.out_channels;
+  return streams_outputs_ && epilogue.residual == nullptr && epilogue.function == nullptr &&
+         axes_[2].fold == 1 && pitch % kFloatsPerLine == 0 &&
+         reinterpret_cast<std::uintptr_t>(y) % (kFloatsPerLine * sizeof(float)) == 0;
 }
 
 // Whole vectors of a block's bias, in `padded` unless they stand so already.
@@ -177,27 +191,32 @@ const float* Correlation::block_bias(const Block& block, int64_t group, const fl
 }
 
 // All blocks go over a tile of rows before the next one's turn, so that neighbouring outputs are
-// written soon after another. Where its inputs or outputs are one stretch of memory, they fetch
-// that of the next tile, each a part.
+// written soon after another. Meanwhile they fetch what the next tile reads, and what it adds to or
+// writes, as far as that is one stretch of memory.
 void Correlation::run_by_rows(const RowTable& rows, const TapRun& tap,
                               std::span<const Block> blocks, std::span<TileJob> jobs) const {
   const auto total = static_cast<int64_t>(rows.output.size());
   const int64_t tiles = ceil_div(total, std::min(most_rows_, kernels_.max_rows[kMaxTileVectors]));
   const auto count = std::ssize(jobs);
   const TileSegment segment = {tap.a, 0};
+  const float* const outputs =
+      (jobs[0].residual != nullptr ? jobs[0].residual : jobs[0].c) - blocks[0].first;
   for (int64_t tile = 0; tile < tiles; ++tile) {
     const int64_t begin = total * tile / tiles;
     const int64_t end = total * (tile + 1) / tiles;
     const float* const* const input = rows.input.data() + begin;
     const int64_t* const output = rows.output.data() + begin;
     const int64_t last = end - begin - 1;
-    const bool reads_most = sides_.in_channels > sides_.out_channels;
-    const int64_t step = reads_most ? sides_.in_channels : sides_.out_channels;
-    const bool dense = chunks_ == 1 && (reads_most ? input[last] - input[0] == last * step
-                                                   : output[last] - output[0] == last * step);
-    const int64_t stretch = (last + 1) * step;
-    const float* const next =
-        (reads_most ? input[0] : jobs[0].c - blocks[0].first + output[0]) + stretch;
+    const int64_t read = (last + 1) * sides_.in_channels;
+    const int64_t written = (last + 1) * sides_.out_channels;
+    const bool whole = chunks_ == 1 && g_.groups == 1;
+    bool fetches_inputs = whole && input[last] - input[0] == last * sides_.in_channels;
+    bool fetches_outputs =
+        whole && !jobs[0].streams && output[last] - output[0] == last * sides_.out_channels;
+    if (fetches_inputs && fetches_outputs && (count == 1 || !is_far_))
+      (read > written ? fetches_outputs : fetches_inputs) = false;
+    // Of both, the first block fetches the inputs, for it has a step for each line of them.
+    const int64_t first_for_outputs = fetches_inputs && fetches_outputs ? 1 : 0;
     for (int64_t i = 0; i < count; ++i) {
       TileJob& job = jobs[static_cast<std::size_t>(i)];
       const Block& block = blocks[static_cast<std::size_t>(i)];
@@ -207,9 +226,16 @@ void Correlation::run_by_rows(const RowTable& rows, const TapRun& tap,
       job.columns = block.count;
       job.rows = input;
       job.c_offset = output;
-      job.fetch = dense ? next + stretch * i / count : nullptr;
+      job.fetch = nullptr;
+      if (fetches_outputs && i >= first_for_outputs)
+        job.fetch = outputs + output[0] + written +
+                    written * (i - first_for_outputs) / (count - first_for_outputs);
+      else if (fetches_inputs)
+        job.fetch = input[0] + read + (fetches_outputs ? 0 : read * i / count);
       job.fetch_step = kFloatsPerLine;
-      kernels_.run[block.vectors][last + 1](job);
+      const bool narrow = block.vectors == 2 && job.columns > kernels_.lanes &&
+                          job.columns <= kernels_.narrow_columns;
+      (narrow ? kernels_.narrow : kernels_.run[block.vectors])[last + 1](job);
     }
   }
 }

@@ -16,7 +16,8 @@
 namespace convkit::kernels {
 namespace {
 
-constexpr int64_t kWantedTasks = 16;
+// The last of them keeps one thread busy while another waits.
+constexpr int64_t kWantedTasks = 32;
 // Multiply-adds beside which the start of a task does not count.
 constexpr int64_t kTaskWork = int64_t{1} << 20;
 // Positions of a brick: dw is read and written once per brick, while a panel of two vectors for
@@ -27,6 +28,10 @@ constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 constexpr int64_t kSlicePositions = 784;
 constexpr int64_t kMostSlices = 32;
 constexpr int64_t kPartialLimit = int64_t{1} << 22;  // floats, over all slices
+// Rows of dw this many floats apart fall into the same few sets of a cache.
+constexpr int64_t kRowCollision = 512;
+// Floats of a brick's rows that stay in the second-level cache.
+constexpr int64_t kNearRows = 160 * 1024;
 // Cycles, measured: what a tile costs beyond its multiply-adds, to pack a position of a panel, and
 // to turn an element of dw.
 constexpr double kTileCost = 1.0;
@@ -71,6 +76,7 @@ class WeightGradient : public ConvProgram {
   void plan_sides();
   void plan_cut();
   void plan_tasks();
+  int64_t rows() const { return std::ssize(row_offset_); }
   std::vector<Block> tap_blocks(bool joined) const;
   std::vector<Block> output_blocks() const;
   double cost(int64_t rows, const std::vector<Block>& blocks) const;
@@ -93,6 +99,10 @@ class WeightGradient : public ConvProgram {
   Lines seen_lines(const Brick& brick, const Block& block, std::pmr::memory_resource* memory) const;
   Segments slope_segments(const Brick& brick, const Lines& lines, int64_t width,
                           std::pmr::memory_resource* memory) const;
+  TileAhead block_ahead(const float* x, const float* dy, const Brick& brick, int64_t group,
+                        const Block& block) const;
+  TileAhead rows_ahead(const float* x, const float* dy, const Brick& brick, int64_t group,
+                       const ChannelRange& rows) const;
   void pack_taps(const float* x, const Lines& lines, const Block& block, float* panel) const;
 
   ConvGeometry g_;
@@ -109,7 +119,7 @@ class WeightGradient : public ConvProgram {
   int64_t block_chunks_ = 1;
   int64_t row_chunks_ = 1;
   bool writes_dw_ = false;
-  int64_t partial_pitch_ = 0;
+  int64_t width_ = 0;  // of a block in a partial dw: [block][row][width]
   int64_t partial_size_ = 0;
   int64_t sum_chunks_ = 1;
 };
@@ -200,35 +210,32 @@ void WeightGradient::plan_cut() {
     if (input_.scratch_floats() <= kScratchLimit || wanted <= 28) break;
   }
   if (row_side_ == RowSide::taps) {
-    partial_pitch_ = blocks_.back().first + blocks_.back().vectors * kernels_.lanes;
-    partial_size_ = k_ * partial_pitch_;
     for (int64_t kd = 0; kd < g_.kernel[0]; ++kd)
       for (int64_t kh = 0; kh < g_.kernel[1]; ++kh)
         for (int64_t kw = 0; kw < g_.kernel[2]; ++kw)
           for (int64_t c = 0; c < g_.group_in(); ++c) {
-            c_offset_.push_back(static_cast<int64_t>(c_offset_.size()) * partial_pitch_);
             row_offset_.push_back(kd * g_.dilation[0] * input_.offset_stride(0) +
                                   kh * g_.dilation[1] * input_.offset_stride(1) +
                                   kw * g_.dilation[2] * input_.offset_stride(2) + c);
           }
   } else {
-    partial_pitch_ = k_;
-    partial_size_ = g_.group_out() * k_;
-    for (int64_t co = 0; co < g_.group_out(); ++co) {
-      row_offset_.push_back(co);
-      c_offset_.push_back(co * partial_pitch_);
-    }
+    for (int64_t co = 0; co < g_.group_out(); ++co) row_offset_.push_back(co);
   }
+  width_ = kMaxTileVectors * kernels_.lanes;
+  partial_size_ = rows() * std::ssize(blocks_) * width_;
 }
 
 void WeightGradient::plan_tasks() {
   const int64_t total = g_.batch * g_.out[0] * g_.out[1] * g_.out[2];
   const int64_t affordable = std::max<int64_t>(1, kPartialLimit / (g_.groups * partial_size_));
-  slices_ = std::clamp<int64_t>(total / kSlicePositions, 1, std::min(kMostSlices, affordable));
-  slices_ = std::min(slices_, cut_.bricks());
-  writes_dw_ = slices_ == 1 && row_side_ == RowSide::outputs;
+  slices_ = std::clamp<int64_t>(total / kSlicePositions, 1,
+                                std::min({kMostSlices, affordable, cut_.bricks()}));
+  // Sums that are stored and loaded again should not be in each other's way.
+  const bool collides = cut_.bricks() > 1 && k_ % kRowCollision == 0;
+  writes_dw_ = slices_ == 1 && row_side_ == RowSide::outputs && !collides;
   const auto blocks = static_cast<int64_t>(blocks_.size());
-  const auto rows = static_cast<int64_t>(row_offset_.size());
+  const int64_t rows = this->rows();
+  for (int64_t row = 0; row < rows; ++row) c_offset_.push_back(row * (writes_dw_ ? k_ : width_));
   const int64_t work = total / slices_ * g_.group_out() * k_;
   const int64_t wanted =
       std::min(ceil_div(kWantedTasks, slices_ * g_.groups), std::max<int64_t>(8, work / kTaskWork));
@@ -239,7 +246,7 @@ void WeightGradient::plan_tasks() {
   // Nine tasks would keep two threads busy for the time of ten.
   if (slices_ * g_.groups * block_chunks_ * row_chunks_ % 2 == 1 && rows >= 8 * kMaxTileRows)
     ++row_chunks_;
-  sum_chunks_ = ceil_div(row_side_ == RowSide::taps ? k_ : g_.group_out(), 64);
+  sum_chunks_ = ceil_div(rows, 64);
 }
 
 // Runs of positions that lie at equal steps in the input; the panel has all positions in order.
@@ -340,18 +347,55 @@ void WeightGradient::pack_taps(const float* x, const Lines& lines, const Block& 
   }
 }
 
+// Where a panel will be packed from. Where lines do not follow one another, only the first is sure
+// to be right.
+TileAhead WeightGradient::block_ahead(const float* x, const float* dy, const Brick& brick,
+                                      int64_t group, const Block& block) const {
+  if (row_side_ == RowSide::taps)
+    return {.from = dy + position(brick, 0, 0, 0) * g_.out_channels + group * g_.group_out() +
+                    block.first,
+            .step = g_.out_channels,
+            .floats = block.count};
+  if (input_.copies()) return {};
+  Extents shift;
+  for (int axis = 0; axis < kAxes; ++axis) shift[axis] = block.tap[axis] * g_.dilation[axis];
+  const float* const in = input_.base(x, brick, {group * g_.group_in(), g_.group_in()}, nullptr);
+  return {.from = in + block.channel + shift[0] * input_.offset_stride(0) +
+                  shift[1] * input_.offset_stride(1) + shift[2] * input_.offset_stride(2),
+          .step = input_.row_stride(2),
+          .floats = block.count};
+}
+
+// The numbers of the row side, as far as a brick of them stays in the second-level cache.
+TileAhead WeightGradient::rows_ahead(const float* x, const float* dy, const Brick& brick,
+                                     int64_t group, const ChannelRange& rows) const {
+  const int64_t outputs = row_side_ == RowSide::outputs ? rows.count : g_.group_in();
+  if (outputs * brick.rows() > kNearRows) return {};
+  if (row_side_ == RowSide::outputs)
+    return {.from = dy + position(brick, 0, 0, 0) * g_.out_channels + group * g_.group_out() +
+                    rows.first,
+            .step = g_.out_channels,
+            .floats = rows.count};
+  if (input_.copies()) return {};
+  return {.from = input_.base(x, brick, {group * g_.group_in(), g_.group_in()}, nullptr),
+          .step = input_.row_stride(2),
+          .floats = g_.group_in()};
+}
+
 void WeightGradient::run_task(int64_t task, const float* x, const float* dy, float* partial,
                               float* dw) const {
   const int64_t row_chunk = task % row_chunks_;
   const int64_t block_chunk = task / row_chunks_ % block_chunks_;
   const int64_t slice = task / row_chunks_ / block_chunks_ % slices_;
   const int64_t group = task / row_chunks_ / block_chunks_ / slices_;
-  const auto rows = static_cast<int64_t>(row_offset_.size());
+  const int64_t rows = this->rows();
   const auto blocks = static_cast<int64_t>(blocks_.size());
+  const int64_t begin_block = blocks * block_chunk / block_chunks_;
+  const int64_t end_block = blocks * (block_chunk + 1) / block_chunks_;
   const int64_t row_begin = rows * row_chunk / row_chunks_;
   const int64_t row_end = rows * (row_chunk + 1) / row_chunks_;
   float* const c =
-      writes_dw_ ? dw + group * partial_size_ : partial + (group * slices_ + slice) * partial_size_;
+      writes_dw_ ? dw + group * rows * k_ : partial + (group * slices_ + slice) * partial_size_;
   const std::array<int64_t, 4>& size = cut_.size();
   Buffer<float> scratch;
   if (input_.copies()) scratch = Buffer<float>(static_cast<std::size_t>(input_.scratch_floats()));
@@ -377,8 +421,7 @@ void WeightGradient::run_task(int64_t task, const float* x, const float* dy, flo
         table.input[static_cast<std::size_t>(r - row_begin)] =
             row_base + row_offset_[static_cast<std::size_t>(r)];
     }
-    for (int64_t b = blocks * block_chunk / block_chunks_;
-         b < blocks * (block_chunk + 1) / block_chunks_; ++b) {
+    for (int64_t b = begin_block; b < end_block; ++b) {
       const Block& block = blocks_[static_cast<std::size_t>(b)];
       const int64_t width = block.vectors * kernels_.lanes;
       TileJob job;
@@ -404,9 +447,17 @@ void WeightGradient::run_task(int64_t task, const float* x, const float* dy, flo
       job.a_start = row_base - first_base;
       job.b = panel.data();
       job.b_step = width;
-      job.c = c + block.first;
+      job.c = c + (writes_dw_ ? block.first : b * rows * width_);
       job.accumulate = index > first_brick;
-      run_tiles(table, kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job);
+      std::array<TileAhead, 2> ahead;
+      const bool last = b + 1 == end_block;
+      if (index + 1 < end_brick || !last) {
+        const Brick next = last ? cut_.brick(index + 1) : brick;
+        ahead[0] = block_ahead(x, dy, next, group,
+                               blocks_[static_cast<std::size_t>(last ? begin_block : b + 1)]);
+        if (last) ahead[1] = rows_ahead(x, dy, next, group, {row_begin, row_end - row_begin});
+      }
+      run_tiles(table, kernels_.run[block.vectors], kernels_.max_rows[block.vectors], job, ahead);
     }
   }
 }
@@ -415,7 +466,7 @@ ConvWork WeightGradient::work() const {
   const auto lanes = static_cast<double>(kernels_.lanes);
   const auto groups = static_cast<double>(g_.groups);
   const auto positions = static_cast<double>(g_.batch * g_.out[0] * g_.out[1] * g_.out[2]);
-  const auto rows = static_cast<double>(row_offset_.size());
+  const auto rows = static_cast<double>(this->rows());
   int64_t vectors = 0;
   double tiles = 0.0;
   for (const Block& block : blocks_) {
@@ -447,25 +498,30 @@ ConvWork WeightGradient::work() const {
 // dw = the sum of the slices' dw, in the order of the slices.
 void WeightGradient::sum(int64_t task, const float* partial, float* dw) const {
   const int64_t group = task / sum_chunks_;
-  const int64_t rows = row_side_ == RowSide::taps ? k_ : g_.group_out();
-  const int64_t begin = rows * (task % sum_chunks_) / sum_chunks_;
-  const int64_t count = rows * (task % sum_chunks_ + 1) / sum_chunks_ - begin;
-  const int64_t floats = count * partial_pitch_;
-  const float* from = partial + group * slices_ * partial_size_ + begin * partial_pitch_;
+  const int64_t begin = rows() * (task % sum_chunks_) / sum_chunks_;
+  const int64_t count = rows() * (task % sum_chunks_ + 1) / sum_chunks_ - begin;
+  const int64_t floats = count * width_;
   float* const to = dw + group * g_.group_out() * k_;
-  const bool turn = row_side_ == RowSide::taps;
-  Buffer<float> total(static_cast<std::size_t>(turn && slices_ > 1 ? floats : 0));
-  float* const sums = turn ? total.data() : to + begin * k_;
-  if (slices_ > 1) {
-    std::copy_n(from, floats, sums);
-    for (int64_t slice = 1; slice < slices_; ++slice) {
-      const float* const next = from + slice * partial_size_;
-      for (int64_t i = 0; i < floats; ++i) sums[i] += next[i];
+  Buffer<float> total(static_cast<std::size_t>(slices_ > 1 ? floats : 0));
+  for (int64_t b = 0; b < std::ssize(blocks_); ++b) {
+    const Block& block = blocks_[static_cast<std::size_t>(b)];
+    const float* const first =
+        partial + group * slices_ * partial_size_ + (b * rows() + begin) * width_;
+    const float* sums = first;
+    if (slices_ > 1) {
+      std::copy_n(first, floats, total.data());
+      for (int64_t slice = 1; slice < slices_; ++slice) {
+        const float* const next = first + slice * partial_size_;
+        for (int64_t i = 0; i < floats; ++i) total.data()[i] += next[i];
+      }
+      sums = total.data();
     }
+    if (row_side_ == RowSide::taps)
+      kernels_.transpose(sums, width_, count, block.count, to + block.first * k_ + begin, k_);
+    else
+      for (int64_t row = 0; row < count; ++row)
+        std::copy_n(sums + row * width_, block.count, to + (begin + row) * k_ + block.first);
   }
-  if (turn)
-    kernels_.transpose(slices_ > 1 ? sums : from, partial_pitch_, count, g_.group_out(), to + begin,
-                       k_);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "convkit/kernels/conv_rows.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <utility>
 
 #include "convkit/base/checked.h"
 
@@ -198,6 +200,21 @@ class Lister {
   std::pmr::vector<Place> places_;
 };
 
+// Tile 0 fetches the first cache line of each row, tile 1 the second.
+std::pair<const float*, int64_t> line_ahead(std::span<const TileAhead> all, int64_t tile,
+                                            int64_t row) {
+  for (const TileAhead& ahead : all) {
+    if (ahead.from == nullptr) continue;
+    const auto within_line = static_cast<int64_t>(reinterpret_cast<std::uintptr_t>(ahead.from) /
+                                                  sizeof(float) % kFetchLine);
+    const int64_t lines = ceil_div(within_line + ahead.floats, kFetchLine);
+    if (tile < lines)
+      return {ahead.from - within_line + row * ahead.step + tile * kFetchLine, ahead.step};
+    tile -= lines;
+  }
+  return {nullptr, 0};
+}
+
 }  // namespace
 
 std::pmr::vector<RowTable> list_rows(const RowContext& context, const Brick& brick,
@@ -249,7 +266,7 @@ int64_t kept_rows(int64_t b_step) {
 }
 
 void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t max_rows,
-               TileJob job, const float* next_b) {
+               TileJob job, std::span<const TileAhead> ahead, bool alone) {
   const auto total = static_cast<int64_t>(table.output.size());
   const int64_t tiles = ceil_div(total, max_rows);
   job.rows_step = table.per_tap ? total : 0;
@@ -270,15 +287,15 @@ void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t m
     }
     if (p + 1 < parts) part.clamps = false;
     part.fetches_c = job.fetches_c && !part.accumulate;
+    part.streams = job.streams && parts == 1;
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t begin = total * tile / tiles;
       const int64_t end = total * (tile + 1) / tiles;
-      if (next_b != nullptr && part.segment_count > 0) {
-        // Tile 0 fetches the first line of each row of b, tile 1 the second. The others fetch what
-        // is there.
-        const bool fetches = tile * kFetchLine < job.b_step;
-        part.fetch = fetches ? next_b + part.segments->b + tile * kFetchLine : job.b;
-        part.fetch_step = fetches ? job.b_step : 0;
+      if (part.segment_count > 0) {
+        const int64_t row = part.segments->b / std::max<int64_t>(1, job.b_step);
+        const auto [fetch, step] = line_ahead(ahead, tile, row);
+        part.fetch = fetch == nullptr && alone ? job.b : fetch;
+        part.fetch_step = step;
       }
       part.rows = table.input.data() + first * job.rows_step + begin;
       part.c_offset = table.output.data() + begin;

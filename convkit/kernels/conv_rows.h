@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory_resource>
+#include <span>
 #include <vector>
 
 #include "convkit/kernels/conv_brick.h"
@@ -65,11 +66,20 @@ std::array<InputAxis, kAxes> input_axes(const std::array<AxisLattice, kAxes>& ax
 /// How many rows of b, b_step floats apart, stay in the second-level cache from tile to tile.
 int64_t kept_rows(int64_t b_step);
 
+/// What later jobs read, to be fetched meanwhile: `floats` floats, `step` apart, for each row of
+/// this job's b.
+struct TileAhead {
+  const float* from = nullptr;  ///< null: nothing
+  int64_t step = 0;
+  int64_t floats = 0;
+};
+
 /// Runs `job` on all rows of `table` in tiles of nearly equal height: a last tile of one row would
 /// run at a fraction of the speed. Long sums are taken in parts, all tiles after each other, with
 /// the same bits. `kernels` is the column of TileKernels for the job's vectors.
-/// `next_b`, if not null, is the b of the job that follows, to be fetched meanwhile.
+/// Meanwhile `ahead` is fetched, in its order, as far as there are tiles for it; the others fetch
+/// their own rows, or nothing if `alone`.
 void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t max_rows,
-               TileJob job, const float* next_b = nullptr);
+               TileJob job, std::span<const TileAhead> ahead = {}, bool alone = false);
 
 }  // namespace convkit::kernels

@@ -167,7 +167,12 @@ void RunTile(const TileJob& job) {
   const bool whole_columns = columns == kVectors * lanes;
   const int64_t* HWY_RESTRICT const c_offset = job.c_offset;
   float* HWY_RESTRICT const c = job.c;
-  if (whole_columns) {
+  if (whole_columns && job.streams) {
+    CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+      float* HWY_RESTRICT const to = c + c_offset[r];
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) hn::Stream(acc[r][v], d, to + v * lanes);
+    }
+  } else if (whole_columns) {
     CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
       float* HWY_RESTRICT const to = c + c_offset[r];
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) hn::StoreU(acc[r][v], d, to + v * lanes);
@@ -202,12 +207,17 @@ void RunNarrowTile(const TileJob& job) {
   const float* const* HWY_RESTRICT rows = job.rows;
   const int64_t a_step = job.a_step;
   const int64_t b_step = job.b_step;
+  const float* fetch = job.fetch;
+  const int64_t fetch_step = job.fetch != nullptr ? job.fetch_step : a_step;
   for (int64_t s = 0; s < job.segment_count; ++s, rows += job.rows_step) {
     ReadAgain();
     int64_t place = job.a_start + job.segments[s].a;
     const float* HWY_RESTRICT b = job.b + job.segments[s].b;
     const float* const volatile* const more_rows = rows;
+    if (job.fetch == nullptr) fetch = rows[kRows - 1] + kStepsAhead * a_step + place;
     for (int64_t k = 0; k < job.depth; ++k, place += a_step, b += b_step) {
+      __builtin_prefetch(fetch, 0, kToSecondLevel);
+      fetch += fetch_step;
       const Vector column = hn::LoadU(d, b);
       const auto half_column = hn::LoadU(dh, b + lanes);
       CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {

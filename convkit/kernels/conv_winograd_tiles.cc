@@ -53,7 +53,8 @@ void WinogradCorrelation::multiply(const RowTable& rows, int64_t ring, int64_t d
     const float* const next = block + 1 < products.blocks.end
                                   ? job.b + points() * panel
                                   : packed + (products.blocks.first * points() + point + 1) * panel;
-    run_tiles(rows, tiles_.run[vectors_], tiles_.max_rows[vectors_], job, fetches ? next : nullptr);
+    const TileAhead ahead = {fetches ? next : nullptr, job.b_step, job.b_step};
+    run_tiles(rows, tiles_.run[vectors_], tiles_.max_rows[vectors_], job, {&ahead, 1}, fetches);
   }
 }
 
