@@ -77,7 +77,7 @@ void batch_norm_forward(const BatchNormGeometry& g, const BatchNormAffine<T>& af
           run.normalize({1, g.channels}, k, from, to);
       }
     });
-  for_pieces(wide, g, [&](const Rows& rows, int64_t at) {
+  for_pieces(wide, g, y, [&](const Rows& rows, int64_t at) {
     if (affine.relu) return run.normalize_relu(rows, k, x + at, nullptr, y + at);
     run.normalize(rows, k, x + at, y + at);
   });
@@ -89,7 +89,7 @@ void batch_norm_add_relu_forward(const BatchNormGeometry& g, const BatchNormAffi
   const WideRows wide = wide_rows(g);
   const auto k = coefficients(wide, g, affine);
   const BatchNormLoops<T> run = batch_norm_loops<T>();
-  for_pieces(wide, g, [&](const Rows& rows, int64_t at) {
+  for_pieces(wide, g, y, [&](const Rows& rows, int64_t at) {
     run.normalize_relu(rows, k, x + at, residual + at, y + at);
   });
 }
@@ -124,7 +124,7 @@ void batch_norm_backward(const BatchNormGeometry& g, const BatchNormAffine<T>& a
   const auto k = backward_coefficients(wide, g, affine, sums);
   const BatchNormLoops<T> loops = batch_norm_loops<T>();
   const auto run = affine.relu ? loops.backward_relu : loops.backward;
-  for_pieces(wide, g,
+  for_pieces(wide, g, dx,
              [&](const Rows& rows, int64_t at) { run(rows, k, x + at, dy + at, dx + at); });
 }
 
@@ -135,7 +135,7 @@ void batch_norm_backward_constant(const BatchNormGeometry& g, const BatchNormAff
   const auto k = coefficients(wide, g, affine);
   const BatchNormLoops<T> loops = batch_norm_loops<T>();
   const auto run = affine.relu ? loops.scale_relu : loops.scale;
-  for_pieces(wide, g,
+  for_pieces(wide, g, dx,
              [&](const Rows& rows, int64_t at) { run(rows, k, x + at, dy + at, dx + at); });
 }
 

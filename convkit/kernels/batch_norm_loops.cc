@@ -107,6 +107,13 @@ void statistics(const Rows& rows, int64_t block, const T* x, T* scratch, double*
   }
 }
 
+// Lines that are far go there without being read first; `streams` is the same for all of a call.
+template <class D, class V, class T>
+HWY_INLINE void put(D d, V v, bool streams, T* to) {
+  if (streams) return hn::Stream(v, d, to);
+  hn::StoreU(v, d, to);
+}
+
 // NaN passes backward, too.
 template <class D, class V>
 HWY_INLINE V where_open(D d, V v, V dy) {
@@ -115,6 +122,7 @@ HWY_INLINE V where_open(D d, V v, V dy) {
 
 template <class T>
 void normalize(const Rows& rows, const Coefficients<T>& k, const T* x, T* y) {
+  const bool streams = rows.streams;
   const T* const a = k.array(0);
   const T* const center = k.array(3);
   const T* const shift = k.array(4);
@@ -123,7 +131,7 @@ void normalize(const Rows& rows, const Coefficients<T>& k, const T* x, T* y) {
     T* const to = y + r * rows.width;
     for_columns<T>(0, rows.width, [=](auto d, int64_t c) HWY_ATTR {
       const auto v = hn::Sub(hn::LoadU(d, from + c), hn::LoadU(d, center + c));
-      hn::StoreU(hn::MulAdd(v, hn::LoadU(d, a + c), hn::LoadU(d, shift + c)), d, to + c);
+      put(d, hn::MulAdd(v, hn::LoadU(d, a + c), hn::LoadU(d, shift + c)), streams, to + c);
     });
   }
 }
@@ -131,6 +139,7 @@ void normalize(const Rows& rows, const Coefficients<T>& k, const T* x, T* y) {
 template <class T, bool kAdds>
 void normalize_relu_as(const Rows& rows, const Coefficients<T>& k, const T* x, const T* residual,
                        T* y) {
+  const bool streams = rows.streams;
   const T* const a = k.array(0);
   const T* const center = k.array(3);
   const T* const shift = k.array(4);
@@ -140,7 +149,7 @@ void normalize_relu_as(const Rows& rows, const Coefficients<T>& k, const T* x, c
       const auto v = hn::Sub(hn::LoadU(d, x + at + c), hn::LoadU(d, center + c));
       auto sum = hn::MulAdd(v, hn::LoadU(d, a + c), hn::LoadU(d, shift + c));
       if constexpr (kAdds) sum = hn::Add(sum, hn::LoadU(d, residual + at + c));
-      hn::StoreU(relu_of(d, sum), d, y + at + c);
+      put(d, relu_of(d, sum), streams, y + at + c);
     });
   }
 }
@@ -238,6 +247,7 @@ void gradient_sums(const Rows& rows, const Coefficients<T>& k, const Gradient<T>
 
 template <class T, Gate kGate>
 void backward(const Rows& rows, const Coefficients<T>& k, const T* x, const T* dy, T* dx) {
+  const bool streams = rows.streams;
   const T* const a = k.array(0);
   const T* const b = k.array(1);
   const T* const constant = k.array(2);
@@ -249,13 +259,14 @@ void backward(const Rows& rows, const Coefficients<T>& k, const T* x, const T* d
       const auto v = hn::Sub(hn::LoadU(d, x + at + c), hn::LoadU(d, center + c));
       const auto rest = hn::MulAdd(v, hn::LoadU(d, b + c), hn::LoadU(d, constant + c));
       const auto g = incoming(d, at + c, c, v);
-      hn::StoreU(hn::MulAdd(g, hn::LoadU(d, a + c), rest), d, dx + at + c);
+      put(d, hn::MulAdd(g, hn::LoadU(d, a + c), rest), streams, dx + at + c);
     });
   }
 }
 
 template <class T, Gate kGate>
 void scale(const Rows& rows, const Coefficients<T>& k, const T* x, const T* dy, T* dx) {
+  const bool streams = rows.streams;
   const T* const a = k.array(0);
   const T* const center = k.array(3);
   const Incoming<T, kGate> incoming{{x, dy}, a, k.array(4)};
@@ -265,7 +276,7 @@ void scale(const Rows& rows, const Coefficients<T>& k, const T* x, const T* dy, 
       auto v = hn::Zero(d);
       if constexpr (kGate != Gate::none)
         v = hn::Sub(hn::LoadU(d, x + at + c), hn::LoadU(d, center + c));
-      hn::StoreU(hn::Mul(incoming(d, at + c, c, v), hn::LoadU(d, a + c)), d, dx + at + c);
+      put(d, hn::Mul(incoming(d, at + c, c, v), hn::LoadU(d, a + c)), streams, dx + at + c);
     });
   }
 }

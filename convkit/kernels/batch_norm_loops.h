@@ -26,6 +26,7 @@ struct Coefficients {
 struct Rows {
   int64_t count;
   int64_t width;
+  bool streams = false;  ///< what is written goes past the caches: whole lines of memory
 };
 
 /// What the sums of a backward are taken over.

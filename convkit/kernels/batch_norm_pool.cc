@@ -30,16 +30,18 @@ bool reads_through(const PoolGeometry& g) {
 template <class F>
 void for_blocks(const Rows& rows, int64_t at, int64_t most, F&& run) {
   for (int64_t first = 0; first < rows.count; first += most)
-    run(Rows{std::min(most, rows.count - first), rows.width}, at + first * rows.width);
+    run(Rows{std::min(most, rows.count - first), rows.width, rows.streams},
+        at + first * rows.width);
 }
 
-// Calls finish(rows, offset, gradient of their normalised values), in parallel.
+// Calls finish(rows, offset, gradient of their normalised values), which writes dx, in parallel.
 template <class T, class F>
-void for_gradient_blocks(const PoolGeometry& g, const T* dy, const PoolTaps& taps, F&& finish) {
+void for_gradient_blocks(const PoolGeometry& g, const T* dy, const PoolTaps& taps, const T* dx,
+                         F&& finish) {
   const BatchNormGeometry matrix = rows_of(g);
   const WideRows wide = wide_rows(matrix);
   const int64_t most = std::max<int64_t>(1, kElementsPerBlock / wide.width);
-  for_pieces(wide, matrix, [&](const Rows& piece, int64_t start) {
+  for_pieces(wide, matrix, dx, [&](const Rows& piece, int64_t start) {
     Buffer<T> gradient(static_cast<std::size_t>(most * wide.width));
     for_blocks(piece, start, most, [&](const Rows& rows, int64_t at) {
       max_pool_backward(g, range_of(g, rows, at), dy, taps, gradient.data());
@@ -98,12 +100,12 @@ void batch_norm_pool_backward(const PoolGeometry& g, const BatchNormAffine<T>& a
   const auto k = backward_coefficients(wide, matrix, affine, sums);
   if (reads_through(g)) {
     const auto run = batch_norm_pool_loops<T>().backward;
-    return for_pieces(wide, matrix, [&](const Rows& rows, int64_t at) {
+    return for_pieces<T>(wide, matrix, nullptr, [&](const Rows& rows, int64_t at) {
       run({g, dy, taps}, range_of(g, rows, at), k, x + at, dx + at);
     });
   }
   const BatchNormLoops<T> loops = batch_norm_loops<T>();
-  for_gradient_blocks(g, dy, taps, [&](const Rows& rows, int64_t at, const T* gradient) {
+  for_gradient_blocks(g, dy, taps, dx, [&](const Rows& rows, int64_t at, const T* gradient) {
     loops.backward(rows, k, x + at, gradient, dx + at);
   });
 }
@@ -114,7 +116,7 @@ void batch_norm_pool_backward_constant(const PoolGeometry& g, const BatchNormAff
   const BatchNormGeometry matrix = rows_of(g);
   const auto k = coefficients(wide_rows(matrix), matrix, affine);
   const BatchNormLoops<T> loops = batch_norm_loops<T>();
-  for_gradient_blocks(g, dy, taps, [&](const Rows& rows, int64_t at, const T* gradient) {
+  for_gradient_blocks(g, dy, taps, dx, [&](const Rows& rows, int64_t at, const T* gradient) {
     loops.scale(rows, k, nullptr, gradient, dx + at);
   });
 }

@@ -1,12 +1,15 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <numeric>
 
 #include "convkit/base/checked.h"
 #include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/batch_norm_loops.h"
+#include "convkit/kernels/conv_program.h"
+#include "hwy/cache_control.h"
 
 /// How the rows of batch normalisation are cut into tasks, and its sums taken over them. For
 /// batch_norm.cc and batch_norm_pool.cc only.
@@ -37,15 +40,20 @@ inline int64_t rows_per_task(const WideRows& wide, int64_t multiple) {
   return round_up(ceil_div(kElementsPerTask, wide.width), multiple);
 }
 
-/// Calls run(rows, offset of the first element) for pieces of the matrix, in parallel.
-template <class F>
-void for_pieces(const WideRows& wide, const BatchNormGeometry& g, F&& run) {
+/// Calls run(rows, offset of the first element) for pieces of the matrix, in parallel. `out` is
+/// what they write by Rows::streams, if anything.
+template <class T, class F>
+void for_pieces(const WideRows& wide, const BatchNormGeometry& g, const T* out, F&& run) {
   const int64_t grain = rows_per_task(wide, 1);
+  const bool streams = out != nullptr && wide.count * wide.width > kFarOutput &&
+                       static_cast<std::size_t>(wide.width) * sizeof(T) % kAlignment == 0 &&
+                       reinterpret_cast<std::uintptr_t>(out) % kAlignment == 0;
   const int64_t tasks = ceil_div(wide.count, grain);
   parallel_for(tasks + (wide.left > 0 ? 1 : 0), [&](int64_t task) {
     if (task == tasks) return run(Rows{1, wide.left * g.channels}, wide.count * wide.width);
     const int64_t begin = task * grain;
-    run(Rows{std::min(grain, wide.count - begin), wide.width}, begin * wide.width);
+    run(Rows{std::min(grain, wide.count - begin), wide.width, streams}, begin * wide.width);
+    if (streams) hwy::FlushStream();
   });
 }
 

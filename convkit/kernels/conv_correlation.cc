@@ -39,10 +39,6 @@ constexpr int64_t kMostCollidingRows = 8;
 // many terms leaves time to fetch it.
 constexpr int64_t kNearOutput = int64_t{1} << 18;
 constexpr int64_t kTermsToFetch = 64;
-// One of more floats than this is in no cache at all when it is read next. To write it there would
-// read it first.
-constexpr int64_t kFarOutput = int64_t{1} << 22;
-constexpr int64_t kFloatsPerLine = 16;
 // Tensors of more floats than this come from afar, which the hardware alone foresees badly: tiles
 // fetch what the next one needs even if they have few steps for it.
 constexpr int64_t kFarTensors = int64_t{1} << 21;
@@ -128,8 +124,6 @@ void Correlation::plan_input() {
   is_far_ = total * (sides_.in_channels + sides_.out_channels) > kFarTensors;
   const bool pays = is_far_ || (depth_ >= kTermsToFetch && blocks_.size() > 1);
   goes_by_rows_ = !is_part_ && offset_count() == 1 && w_axis.fold == 1 && cut_.bricks() > 1 && pays;
-  streams_outputs_ = !is_part_ && total * sides_.out_channels > kFarOutput &&
-                     kMaxTileVectors * kernels_.lanes % kFloatsPerLine == 0;
   if (input_.row_stride(2) % kRowCollision == 0) most_rows_ = kMostCollidingRows;
 }
 

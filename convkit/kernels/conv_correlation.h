@@ -132,7 +132,6 @@ class Correlation {
   int64_t most_rows_ = kMaxTileRows;
   bool fetches_outputs_ = false;
   bool is_far_ = false;            // inputs and outputs together: in no core's own cache
-  bool streams_outputs_ = false;   // past all caches
   bool goes_by_rows_ = false;      // if all weights of a task stay near
   bool fetches_weights_ = false;   // of the next block: each is read but once
   bool joins_taps_ = false;        // channels of neighbours along W lie side by side in the input

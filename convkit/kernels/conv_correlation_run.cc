@@ -167,12 +167,11 @@ TileJob Correlation::block_job(const Block& block, int64_t group, const float* p
   return job;
 }
 
-// What else reads or writes an output at once brings it into the caches anyway.
 bool Correlation::streams_to(const float* y, const ConvEpilogue& epilogue) const {
   const int64_t pitch = epilogue.out_pitch > 0 ? epilogue.out_pitch : sides_.out_channels;
-  return streams_outputs_ && epilogue.residual == nullptr && epilogue.function == nullptr &&
-         axes_[2].fold == 1 && pitch % kFloatsPerLine == 0 &&
-         reinterpret_cast<std::uintptr_t>(y) % (kFloatsPerLine * sizeof(float)) == 0;
+  const int64_t positions = g_.batch * sides_.out[0] * sides_.out[1] * sides_.out[2];
+  return !is_part_ && kMaxTileVectors * kernels_.lanes % kFloatsPerLine == 0 &&
+         axes_[2].fold == 1 && epilogue.streams(y, positions * sides_.out_channels, pitch);
 }
 
 // Whole vectors of a block's bias, in `padded` unless they stand so already.

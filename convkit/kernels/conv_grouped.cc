@@ -9,6 +9,7 @@
 #include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_grouped_plan.h"
+#include "hwy/cache_control.h"
 
 namespace convkit::kernels {
 namespace {
@@ -35,6 +36,9 @@ class GroupedCorrelation : public ConvProgram {
         static_cast<int64_t>(work / static_cast<double>(kTaskWork)), 1, kMostTasks);
     block_parts_ = std::min(plan_.blocks(), tasks);
     strip_parts_ = std::min(strips_.count(), ceil_div(tasks, block_parts_));
+    const bool forward = direction == Direction::forward;
+    outputs_ = forward ? output_count(g) : input_count(g);
+    channels_ = forward ? g.out_channels : g.in_channels;
     strips_first_ = kHeavyWeights * strips_.weight_floats() > input_count(g) + output_count(g);
   }
   // A part, which is one task.
@@ -66,6 +70,8 @@ class GroupedCorrelation : public ConvProgram {
     job.low = epilogue.low;
     job.high = epilogue.high;
     job.y_pitch = epilogue.out_pitch;
+    job.streams =
+        epilogue.streams(y, outputs_, epilogue.out_pitch > 0 ? epilogue.out_pitch : channels_);
     parallel_for(block_parts_ * strip_parts_,
                  [&](int64_t task) { run_task(task, job, epilogue, y); });
   }
@@ -103,6 +109,7 @@ class GroupedCorrelation : public ConvProgram {
                  block.size->forward[read](now);
                  if (epilogue.function != nullptr) finish(now, block.outputs, epilogue);
                });
+    if (job.streams) hwy::FlushStream();
   }
 
   // Applies the function to what the job has stored: channels side by side, but for strips of sums
@@ -132,6 +139,8 @@ class GroupedCorrelation : public ConvProgram {
 
   GroupedStrips strips_;
   GroupedPlan plan_;
+  int64_t outputs_ = 0;  // 0: a part's are near
+  int64_t channels_ = 0;
   int64_t block_parts_ = 1;
   int64_t strip_parts_ = 1;
   // Threads take neighbouring tasks. Strips first, each reads the weights that it has packed itself

@@ -119,6 +119,12 @@ HWY_INLINE void StoreBlock(const WindowJob& job, const WindowStrip& strip, Vecto
         Clamp(Floats(), acc[j], job.low, job.high);
   float* y = job.y + strip.y;
   const int64_t pitch = job.y_pitch;
+#if HWY_TARGET == HWY_AVX3  // whose vectors are lines
+  if (job.streams && lanes.whole() && strip.y % kLine == 0) {
+    CONVKIT_UNROLL for (int j = 0; j < kSize; ++j, y += pitch) hn::Stream(acc[j], Floats(), y);
+    return;
+  }
+#endif
   CONVKIT_UNROLL for (int j = 0; j < kSize; ++j, y += pitch) lanes.Store(acc[j], y);
 }
 
@@ -206,7 +212,8 @@ void RunForward(const WindowJob& job) {
       const int64_t strip = loop.strip - loop.job->strips;
       FetchShare(loop.job->fetch, loop.job->fetch_count * loop.job->fetch_pitch, strip,
                  loop.job->strip_count);
-      FetchShare(loop.job->fetch_y, kSize * loop.job->y_pitch, strip, loop.job->strip_count);
+      if (!loop.job->streams)
+        FetchShare(loop.job->fetch_y, kSize * loop.job->y_pitch, strip, loop.job->strip_count);
     } else {
       FetchNew(*loop.job, loop.strip);
     }

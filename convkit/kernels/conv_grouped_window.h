@@ -85,6 +85,9 @@ struct WindowJob {
   int64_t w_step = 0;
   float* y = nullptr;
   int64_t y_pitch = 0;
+  /// Whether whole vectors go past the caches, where the instruction set can:
+  /// ConvEpilogue::streams.
+  bool streams = false;
   const float* bias = nullptr;      ///< [strip][lane]; null: zeros
   const float* residual = nullptr;  ///< as y, may be y; null: zeros
   bool clamps = false;              ///< whether to limit what is stored to [low, high]

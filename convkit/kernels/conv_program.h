@@ -12,6 +12,10 @@
 /// depends on the weights once per set of weights, and only the rest at each run.
 namespace convkit::kernels {
 
+/// An output of more floats than this is in no cache at all when it is read next: to store it by
+/// way of them would read it first.
+inline constexpr int64_t kFarOutput = int64_t{1} << 22;
+
 /// What becomes of a sum before it is stored:
 ///
 ///   out = function(min(max(sum + bias[channel] + residual, low), high))
@@ -31,6 +35,13 @@ struct ConvEpilogue {
   bool clamps() const {
     return low != -std::numeric_limits<float>::infinity() ||
            high != std::numeric_limits<float>::infinity();
+  }
+  /// Whether `count` outputs at y may be stored past the caches, a line at a time: those that are
+  /// far, lines of memory, and read by nothing else at once.
+  bool streams(const float* y, int64_t count, int64_t pitch) const {
+    constexpr int64_t kLine = 16;
+    return count > kFarOutput && residual == nullptr && function == nullptr && pitch % kLine == 0 &&
+           reinterpret_cast<std::uintptr_t>(y) % (kLine * sizeof(float)) == 0;
   }
   /// Applies the function to outputs that lack only it, on this thread: what a task has stored is
   /// near still.

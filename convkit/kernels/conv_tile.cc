@@ -167,12 +167,16 @@ void RunTile(const TileJob& job) {
   const bool whole_columns = columns == kVectors * lanes;
   const int64_t* HWY_RESTRICT const c_offset = job.c_offset;
   float* HWY_RESTRICT const c = job.c;
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
   if (whole_columns && job.streams) {
     CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
       float* HWY_RESTRICT const to = c + c_offset[r];
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) hn::Stream(acc[r][v], d, to + v * lanes);
     }
-  } else if (whole_columns) {
+    return;
+  }
+#endif
+  if (whole_columns) {
     CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
       float* HWY_RESTRICT const to = c + c_offset[r];
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) hn::StoreU(acc[r][v], d, to + v * lanes);

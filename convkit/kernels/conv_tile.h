@@ -49,8 +49,9 @@ struct TileJob {
   /// Whether c is far away: then it is fetched while the sum is under way. (residual is taken to
   /// lie in the same place.)
   bool fetches_c = false;
-  /// Whether what is stored goes past the caches: for a c beyond all of them, written once. Rows of
-  /// c must be aligned to vectors; a fence (hwy::FlushStream) has to follow before others read c.
+  /// Whether what is stored goes past the caches, where the instruction set can:
+  /// ConvEpilogue::streams. Rows of c must be aligned to vectors; a fence (hwy::FlushStream) has to
+  /// follow before others read c.
   bool streams = false;
   /// Added to the sum, at residual[c_offset[r] + j]; may be c. Null: zeros.
   const float* residual = nullptr;

@@ -9,6 +9,7 @@
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv_winograd.h"
 #include "convkit/kernels/winograd_line.h"
+#include "hwy/cache_control.h"
 
 namespace convkit::kernels {
 namespace {
@@ -208,6 +209,7 @@ void WinogradLine::run_all(const float* x, const float* packed, const ConvEpilog
     job.low = epilogue.low;
     job.high = epilogue.high;
     job.clamps = epilogue.clamps();
+    job.streams = !pools && epilogue.streams(y, output_count(g_), g_.out_channels);
     job.pools = pools;
     job.y_step = g_.out_channels;
     for (int64_t row = 0; row < rows; ++row) {
@@ -235,6 +237,7 @@ void WinogradLine::run_all(const float* x, const float* packed, const ConvEpilog
       }
       epilogue.finish(y + place, std::min(tiles * kLineOutputs, job.outputs) * g_.out_channels);
     }
+    if (job.streams) hwy::FlushStream();
   });
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "convkit/kernels/conv_winograd_correlation.h"
+#include "hwy/cache_control.h"
 
 namespace convkit::kernels {
 namespace {
@@ -63,13 +64,14 @@ void WinogradCorrelation::store_tiles(const Range& tiles, int64_t d, const Produ
   const WinogradTile& shape = transforms_.tile;
   const int64_t first_channel = products.blocks.first * width_;
   const int64_t channels = std::min(out_channels_, products.blocks.end * width_) - first_channel;
+  const int64_t pitch = epilogue.out_pitch > 0 ? epilogue.out_pitch : out_channels_;
   const WinogradEpilogue last = {
       .bias = epilogue.bias != nullptr ? epilogue.bias + first_channel : nullptr,
       .residual = epilogue.residual,
       .clamps = epilogue.clamps(),
       .low = epilogue.low,
-      .high = epilogue.high};
-  const int64_t pitch = epilogue.out_pitch > 0 ? epilogue.out_pitch : out_channels_;
+      .high = epilogue.high,
+      .streams = epilogue.streams(y, batch_ * out_[0] * out_[1] * out_[2] * out_channels_, pitch)};
   for (int64_t i = 0; i < tiles.count(); ++i) {
     const WinogradTiles::Place at = grid_.place(tiles.first + i);
     const int64_t first =
@@ -87,6 +89,7 @@ void WinogradCorrelation::store_tiles(const Range& tiles, int64_t d, const Produ
         for (int64_t column = 0; column < to.columns; ++column)
           epilogue.finish(y + to.offset + row * to.row_step + column * to.pixel_step, channels);
   }
+  if (last.streams) hwy::FlushStream();
 }
 
 }  // namespace convkit::kernels

@@ -106,6 +106,8 @@ HWY_INLINE Vector Larger(Vector a, Vector b) {
   return hn::IfThenElse(hn::Or(hn::Gt(b, a), hn::IsNaN(b)), b, a);
 }
 
+[[maybe_unused]] constexpr int64_t kLineFloats = 16;
+
 HWY_INLINE void Store(const WinogradLineJob& job, Vector bias, int64_t tile,
                       const Vector (&m)[kLinePoints]) {
   const Floats d;
@@ -126,6 +128,12 @@ HWY_INLINE void Store(const WinogradLineJob& job, Vector bias, int64_t tile,
     if (job.residual != nullptr)
       value = hn::Add(value, LoadFirst(d, job.residual + at, job.channels));
     if (job.clamps) value = Clamp(d, value, job.low, job.high);
+#if HWY_TARGET == HWY_AVX3  // whose vectors are lines
+    if (job.streams && job.channels == kLineFloats) {
+      hn::Stream(value, d, job.y + at);
+      continue;
+    }
+#endif
     StoreFirst(value, d, job.y + at, job.channels);
   }
 }

@@ -37,6 +37,7 @@ struct WinogradLineJob {
   const float* residual = nullptr;  ///< as y; null: zeros. Not where outputs are pooled.
   float low = 0;
   float high = 0;
+  bool streams = false;  ///< as ConvEpilogue::streams, where the instruction set can
   bool clamps = false;
   /// Whether y has the largest output of each tile and nothing else; those of the last tile exist.
   bool pools = false;

@@ -202,6 +202,9 @@ struct Kernels {
             if (epilogue.residual != nullptr)
               y = hn::Add(y, LoadFirst(d, epilogue.residual + at, left));
             if (epilogue.clamps) y = Clamp(d, y, epilogue.low, epilogue.high);
+#if HWY_TARGET == HWY_AVX3  // whose vectors are lines
+            if (epilogue.streams && left >= lanes) return hn::Stream(y, d, to + at);
+#endif
             StoreFirst(y, d, to + at, left);
           });
     }

@@ -44,6 +44,7 @@ struct WinogradEpilogue {
   bool clamps;
   float low;
   float high;
+  bool streams = false;  ///< as ConvEpilogue::streams, where the instruction set can
 };
 
 /// Kernels side by side, [channel][tap][column]: tap t of channel k < channels is at

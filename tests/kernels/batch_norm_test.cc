@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "convkit/base/memory.h"
 #include "convkit/base/random.h"
 #include "convkit/kernels/batch_norm_reference.h"
 #include "tests/support/on_target.h"
@@ -255,6 +256,37 @@ std::vector<double> all_results(const Case<float>& t) {
   all.insert(all.end(), y.begin(), y.end());
   all.insert(all.end(), dx.begin(), dx.end());
   return all;
+}
+
+// What is beyond all caches is stored past them, where it is aligned to cache lines.
+TEST(BatchNormKernel, GivesLargeOutputsTheSameBitsWhereverTheyLie) {
+  const Case<float> t({.rows = 66'000, .channels = 64}, 0.5, 2.0, 5);
+  const std::size_t count = t.x.size();
+  const std::vector<double> zeros(64);
+  std::vector<double> dy(zeros), dy_xhat(zeros);
+  const BatchNormSums sums{dy.data(), dy_xhat.data()};
+  test::on_every_target([&] {
+    for (const bool relu : {false, true}) {
+      BatchNormAffine<float> affine = t.affine();
+      affine.relu = relu;
+      batch_norm_gradient_sums(t.g, affine, t.x.data(), t.dy.data(), sums);
+      const auto expect_same = [&](const char* what, const auto& run) {
+        Buffer<float> aligned(count);
+        Buffer<float> unaligned(count + 1);
+        run(aligned.data());
+        run(unaligned.data() + 1);
+        EXPECT_EQ(std::memcmp(aligned.data(), unaligned.data() + 1, count * sizeof(float)), 0)
+            << what << (relu ? " with ReLU" : "");
+      };
+      expect_same("forward", [&](float* y) { batch_norm_forward(t.g, affine, t.x.data(), y); });
+      expect_same("backward", [&](float* dx) {
+        batch_norm_backward(t.g, affine, t.x.data(), t.dy.data(), sums, dx);
+      });
+      expect_same("backward of constants", [&](float* dx) {
+        batch_norm_backward_constant(t.g, affine, t.x.data(), t.dy.data(), dx);
+      });
+    }
+  });
 }
 
 TEST(BatchNormKernel, GivesTheSameBitsOnAnyNumberOfThreads) {

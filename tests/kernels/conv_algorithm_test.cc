@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <random>
 #include <set>
 
 #include "convkit/base/error.h"
+#include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/conv.h"
 #include "tests/kernels/conv_check.h"
@@ -131,6 +134,34 @@ TEST(ConvAlgorithms, UnpackTheBitsTheyHavePacked) {
       });
   }
   EXPECT_GT(unpacked, 0);
+}
+
+// Outputs beyond all caches are stored past them, where they are aligned to cache lines.
+TEST(ConvAlgorithms, GiveLargeOutputsTheSameBitsWhereverTheyLie) {
+  for (const char* problem : {"mb1ic16ih272oc64oh272kh1ph0", "mb1ic4ih300oc48oh300kh3ph1",
+                              "g64mb1ic64ih272oc64oh272kh3ph1", "mb1ic3ih544oc64oh272kh7sh2ph3"}) {
+    const ConvGeometry g = parse_problem(problem);
+    ASSERT_GT(kernels::output_count(g), kernels::kFarOutput);
+    const ConvData data(g, 5);
+    const auto count = static_cast<std::size_t>(kernels::output_count(g));
+    for_each_row(g, Direction::forward, [&](const ConvAlgorithm& row, const std::string& target) {
+      const auto program = prepare(row, g, Direction::forward);
+      const auto y_at = [&](std::size_t offset) {
+        Buffer<float> y(count + offset);
+        std::fill_n(y.data(), y.size(), NAN);
+        program->pack_and_run(data.x.data(), data.w.data(), {.bias = data.bias.data(), .low = 0.0F},
+                              y.data() + offset);
+        return y;
+      };
+      const Buffer<float> aligned = y_at(0);
+      const Buffer<float> unaligned = y_at(1);
+      EXPECT_EQ(std::memcmp(aligned.data(), unaligned.data() + 1, count * sizeof(float)), 0)
+          << row.name << " on " << target << ", " << problem;
+      EXPECT_TRUE(std::none_of(aligned.data(), aligned.data() + count,
+                               [](float value) { return std::isnan(value); }))
+          << row.name << " on " << target << ", " << problem;
+    });
+  }
 }
 
 TEST(ConvAlgorithms, TakeAnEmptyBatch) {

@@ -2,12 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 
-#include "convkit/base/memory.h"
 #include "tests/kernels/conv_check.h"
 
 namespace convkit::test {
@@ -85,29 +82,6 @@ TEST(ConvDirect, AVectorAndAHalfOfColumnsHasTheBitsOfTwo) {
             << in << " -> " << out << ", " << kernel << " taps, row " << i / pixel << ", channel "
             << i % pixel;
     }
-}
-
-// Outputs beyond all caches are stored past them, if they are aligned to cache lines.
-TEST(ConvDirect, LargeOutputsHaveTheSameBitsWhereverTheyLie) {
-  on_every_target([] {
-    for (const ConvGeometry& g : {layer(16, 64, 272, 1), layer(4, 48, 300, 3)}) {
-      const ConvData data(g, 5);
-      const auto program = kernels::prepare_direct(g, Direction::forward);
-      const auto count = data.dy.size();
-      const auto y_at = [&](std::size_t offset) {
-        Buffer<float> y(count + offset);
-        std::fill_n(y.data(), y.size(), NAN);
-        program->pack_and_run(data.x.data(), data.w.data(), {.bias = data.bias.data(), .low = 0.0F},
-                              y.data() + offset);
-        return y;
-      };
-      const Buffer<float> aligned = y_at(0);
-      const Buffer<float> unaligned = y_at(1);
-      EXPECT_EQ(std::memcmp(aligned.data(), unaligned.data() + 1, count * sizeof(float)), 0);
-      EXPECT_TRUE(std::none_of(aligned.data(), aligned.data() + count,
-                               [](float value) { return std::isnan(value); }));
-    }
-  });
 }
 
 TEST(ConvDirect, LimitsKeepNaNAndTakeInfinitiesToTheirEnds) {
