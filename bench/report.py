@@ -108,15 +108,20 @@ def reason_of(record, column, reasons):
     return "not known yet"
 
 
-def behind_rows(records, reasons):
-    """The rows of the table of layers below BEHIND, the slowest first."""
+def ratios_of(records):
+    """(ratio, record, title of the column, name of our time) of every layer, forward twice."""
     found = []
     for record in records:
         for title, direction, ours in results.COLUMNS:
             value = results.ratio(record, ours) if record["direction"] == direction else None
-            if value and value < BEHIND:
+            if value:
                 found.append((value, record, title, ours))
-    found.sort(key=lambda item: item[0])
+    return found
+
+
+def behind_rows(records, reasons):
+    """The rows of the table of layers below BEHIND, the slowest first."""
+    found = sorted((item for item in ratios_of(records) if item[0] < BEHIND), key=lambda item: item[0])
     return [[f"`{record['problem']}`", title, f"{value:.2f}", rate_of(record, ours),
              share(results.limit_share(record, ours)), reason_of(record, title, reasons)]
             for value, record, title, ours in found]
@@ -285,7 +290,8 @@ def setting_sections(found, isa, threads, chart):
             parts += [f"The same at batch {size}:\n", summary_table(records, size)]
     behind = behind_rows(records, read_reasons())
     parts += [f"### Behind ({isa}, {threads} threads)\n",
-              f"Layers below {BEHIND} times the faster peer, with the share of the limit that convkit reaches.\n",
+              f"Layers below {BEHIND} times the faster peer, with the share of the limit that convkit reaches: "
+              f"{len(behind)} of {len(ratios_of(records))} ratios.\n",
               table(["problem", "direction", "ratio", "GFLOP/s", "of the limit", "why"], behind) if behind else "None.\n"]
     return parts
 
