@@ -1,14 +1,13 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
 #include <numeric>
 
 #include "convkit/base/checked.h"
 #include "convkit/base/memory.h"
 #include "convkit/base/thread_pool.h"
 #include "convkit/kernels/batch_norm_loops.h"
-#include "convkit/kernels/conv_program.h"
+#include "convkit/kernels/cache.h"
 #include "hwy/cache_control.h"
 
 /// How the rows of batch normalisation are cut into tasks, and its sums taken over them. For
@@ -45,9 +44,7 @@ inline int64_t rows_per_task(const WideRows& wide, int64_t multiple) {
 template <class T, class F>
 void for_pieces(const WideRows& wide, const BatchNormGeometry& g, const T* out, F&& run) {
   const int64_t grain = rows_per_task(wide, 1);
-  const bool streams = out != nullptr && wide.count * wide.width > kFarOutput &&
-                       static_cast<std::size_t>(wide.width) * sizeof(T) % kAlignment == 0 &&
-                       reinterpret_cast<std::uintptr_t>(out) % kAlignment == 0;
+  const bool streams = out != nullptr && is_far(out, wide.count * wide.width, wide.width);
   const int64_t tasks = ceil_div(wide.count, grain);
   parallel_for(tasks + (wide.left > 0 ? 1 : 0), [&](int64_t task) {
     if (task == tasks) return run(Rows{1, wide.left * g.channels}, wide.count * wide.width);

@@ -97,6 +97,8 @@ class Correlation {
   Part part_of(int64_t task) const;
   TileJob block_job(const Block& block, int64_t group, const float* packed,
                     const ConvEpilogue& epilogue, float* y) const;
+  // The micro-kernels, by rows, for so many of a block's columns.
+  const TileKernels::Run* tiles_for(const Block& block, int64_t columns) const;
   bool streams_to(const float* y, const ConvEpilogue& epilogue) const;
   const float* block_bias(const Block& block, int64_t group, const float* bias,
                           float* padded) const;

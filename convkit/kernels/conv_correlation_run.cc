@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <cstdint>
 
 #include "convkit/base/checked.h"
 #include "convkit/base/task_memory.h"
+#include "convkit/kernels/cache.h"
 #include "convkit/kernels/conv_correlation.h"
 #include "hwy/cache_control.h"
 
@@ -11,7 +11,6 @@ namespace {
 
 // Packed weights that stay in the second-level cache while the rows go by.
 constexpr int64_t kNearWeights = 160 * 1024;  // floats
-constexpr int64_t kFloatsPerLine = 16;
 
 // Calls call(offset, count) for rows of `columns` outputs, with rows that follow one another in
 // memory taken together: neighbours along W do if the columns are all channels.
@@ -123,10 +122,8 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
       job.segments = segments.data();
       job.segment_count = static_cast<int64_t>(segments.size());
       job.depth = depth;
-      const bool narrow = block.vectors == 2 && job.columns > kernels_.lanes &&
-                          job.columns <= kernels_.narrow_columns;
       const TileAhead ahead = {fetches_next ? job.b + packed_block : nullptr, width, width};
-      run_tiles(tables[t], narrow ? kernels_.narrow : kernels_.run[block.vectors],
+      run_tiles(tables[t], tiles_for(block, job.columns),
                 std::min(most_rows_, kernels_.max_rows[block.vectors]), job, {&ahead, 1},
                 fetches_next);
       if (tables[t].fold > 1) all_finite &= all_outputs_finite(tables[t].output, job);
@@ -149,6 +146,12 @@ void Correlation::finish(std::span<const RowTable> tables, std::span<const Block
     });
 }
 
+const TileKernels::Run* Correlation::tiles_for(const Block& block, int64_t columns) const {
+  const bool narrow = block.vectors == 2 && columns > kernels_.lanes;
+  return narrow && columns <= kernels_.narrow_columns ? kernels_.narrow
+                                                      : kernels_.run[block.vectors];
+}
+
 // Of one block: all but its rows, taps and bias.
 TileJob Correlation::block_job(const Block& block, int64_t group, const float* packed,
                                const ConvEpilogue& epilogue, float* y) const {
@@ -161,17 +164,16 @@ TileJob Correlation::block_job(const Block& block, int64_t group, const float* p
   job.clamps = epilogue.clamps();
   job.low = epilogue.low;
   job.high = epilogue.high;
-  job.streams = streams_to(y, epilogue) && block.count % kFloatsPerLine == 0 &&
-                (group * columns_ + block.first) % kFloatsPerLine == 0;
+  job.streams = streams_to(y, epilogue) && block.count % kLineFloats == 0 &&
+                (group * columns_ + block.first) % kLineFloats == 0;
   job.fetches_c = fetches_outputs_ && !job.streams;
   return job;
 }
 
 bool Correlation::streams_to(const float* y, const ConvEpilogue& epilogue) const {
-  const int64_t pitch = epilogue.out_pitch > 0 ? epilogue.out_pitch : sides_.out_channels;
   const int64_t positions = g_.batch * sides_.out[0] * sides_.out[1] * sides_.out[2];
-  return !is_part_ && kMaxTileVectors * kernels_.lanes % kFloatsPerLine == 0 &&
-         axes_[2].fold == 1 && epilogue.streams(y, positions * sides_.out_channels, pitch);
+  return !is_part_ && kMaxTileVectors * kernels_.lanes % kLineFloats == 0 && axes_[2].fold == 1 &&
+         epilogue.streams(y, positions * sides_.out_channels, sides_.out_channels);
 }
 
 // Whole vectors of a block's bias, in `padded` unless they stand so already.
@@ -231,10 +233,8 @@ void Correlation::run_by_rows(const RowTable& rows, const TapRun& tap,
                     written * (i - first_for_outputs) / (count - first_for_outputs);
       else if (fetches_inputs)
         job.fetch = input[0] + read + (fetches_outputs ? 0 : read * i / count);
-      job.fetch_step = kFloatsPerLine;
-      const bool narrow = block.vectors == 2 && job.columns > kernels_.lanes &&
-                          job.columns <= kernels_.narrow_columns;
-      (narrow ? kernels_.narrow : kernels_.run[block.vectors])[last + 1](job);
+      job.fetch_step = kLineFloats;
+      tiles_for(block, job.columns)[last + 1](job);
     }
   }
 }

@@ -16,7 +16,7 @@
 namespace convkit::kernels {
 namespace {
 
-// The last of them keeps one thread busy while another waits.
+// So many that the last, for which other threads may wait, does not count.
 constexpr int64_t kWantedTasks = 32;
 // Multiply-adds beside which the start of a task does not count.
 constexpr int64_t kTaskWork = int64_t{1} << 20;
@@ -78,6 +78,13 @@ class WeightGradient : public ConvProgram {
   void plan_tasks();
   int64_t rows() const { return std::ssize(row_offset_); }
   std::vector<Block> tap_blocks(bool joined) const;
+  // Floats from a brick's base to what a tap sees.
+  int64_t tap_offset(const Extents& tap) const {
+    int64_t floats = 0;
+    for (int axis = 0; axis < kAxes; ++axis)
+      floats += tap[axis] * g_.dilation[axis] * input_.offset_stride(axis);
+    return floats;
+  }
   std::vector<Block> output_blocks() const;
   double cost(int64_t rows, const std::vector<Block>& blocks) const;
   int64_t position(const Brick& brick, int64_t n, int64_t d, int64_t h) const {
@@ -99,6 +106,10 @@ class WeightGradient : public ConvProgram {
   Lines seen_lines(const Brick& brick, const Block& block, std::pmr::memory_resource* memory) const;
   Segments slope_segments(const Brick& brick, const Lines& lines, int64_t width,
                           std::pmr::memory_resource* memory) const;
+  TileAhead slopes_ahead(const float* dy, const Brick& brick, int64_t group,
+                         const ChannelRange& outputs) const;
+  TileAhead inputs_ahead(const float* x, const Brick& brick, int64_t group, const Extents& tap,
+                         const ChannelRange& inputs) const;
   TileAhead block_ahead(const float* x, const float* dy, const Brick& brick, int64_t group,
                         const Block& block) const;
   TileAhead rows_ahead(const float* x, const float* dy, const Brick& brick, int64_t group,
@@ -213,11 +224,8 @@ void WeightGradient::plan_cut() {
     for (int64_t kd = 0; kd < g_.kernel[0]; ++kd)
       for (int64_t kh = 0; kh < g_.kernel[1]; ++kh)
         for (int64_t kw = 0; kw < g_.kernel[2]; ++kw)
-          for (int64_t c = 0; c < g_.group_in(); ++c) {
-            row_offset_.push_back(kd * g_.dilation[0] * input_.offset_stride(0) +
-                                  kh * g_.dilation[1] * input_.offset_stride(1) +
-                                  kw * g_.dilation[2] * input_.offset_stride(2) + c);
-          }
+          for (int64_t c = 0; c < g_.group_in(); ++c)
+            row_offset_.push_back(tap_offset({kd, kh, kw}) + c);
   } else {
     for (int64_t co = 0; co < g_.group_out(); ++co) row_offset_.push_back(co);
   }
@@ -312,8 +320,7 @@ WeightGradient::Lines WeightGradient::seen_lines(const Brick& brick, const Block
                                                  std::pmr::memory_resource* memory) const {
   Extents shift;
   for (int axis = 0; axis < kAxes; ++axis) shift[axis] = block.tap[axis] * g_.dilation[axis];
-  const int64_t first = block.channel + shift[0] * input_.offset_stride(0) +
-                        shift[1] * input_.offset_stride(1) + shift[2] * input_.offset_stride(2);
+  const int64_t first = block.channel + tap_offset(block.tap);
   const auto seen = [&](int axis, int64_t i) {
     return input_.copies() ||
            input_.inside(
@@ -347,39 +354,40 @@ void WeightGradient::pack_taps(const float* x, const Lines& lines, const Block& 
   }
 }
 
-// Where a panel will be packed from. Where lines do not follow one another, only the first is sure
-// to be right.
+// Where a brick's slopes of some outputs of a group lie, and its inputs that a tap sees; of lines
+// that do not follow one another only the first for sure.
+TileAhead WeightGradient::slopes_ahead(const float* dy, const Brick& brick, int64_t group,
+                                       const ChannelRange& outputs) const {
+  const int64_t channel = group * g_.group_out() + outputs.first;
+  return {.from = dy + position(brick, 0, 0, 0) * g_.out_channels + channel,
+          .step = g_.out_channels,
+          .floats = outputs.count};
+}
+TileAhead WeightGradient::inputs_ahead(const float* x, const Brick& brick, int64_t group,
+                                       const Extents& tap, const ChannelRange& inputs) const {
+  if (input_.copies()) return {};  // they are near
+  const float* const in = input_.base(x, brick, {group * g_.group_in(), g_.group_in()}, nullptr);
+  return {.from = in + tap_offset(tap) + inputs.first,
+          .step = input_.row_stride(2),
+          .floats = inputs.count};
+}
+
+// What a block's panel will be packed from.
 TileAhead WeightGradient::block_ahead(const float* x, const float* dy, const Brick& brick,
                                       int64_t group, const Block& block) const {
-  if (row_side_ == RowSide::taps)
-    return {.from = dy + position(brick, 0, 0, 0) * g_.out_channels + group * g_.group_out() +
-                    block.first,
-            .step = g_.out_channels,
-            .floats = block.count};
-  if (input_.copies()) return {};
-  Extents shift;
-  for (int axis = 0; axis < kAxes; ++axis) shift[axis] = block.tap[axis] * g_.dilation[axis];
-  const float* const in = input_.base(x, brick, {group * g_.group_in(), g_.group_in()}, nullptr);
-  return {.from = in + block.channel + shift[0] * input_.offset_stride(0) +
-                  shift[1] * input_.offset_stride(1) + shift[2] * input_.offset_stride(2),
-          .step = input_.row_stride(2),
-          .floats = block.count};
+  return row_side_ == RowSide::taps
+             ? slopes_ahead(dy, brick, group, {block.first, block.count})
+             : inputs_ahead(x, brick, group, block.tap, {block.channel, block.count});
 }
 
 // The numbers of the row side, as far as a brick of them stays in the second-level cache.
 TileAhead WeightGradient::rows_ahead(const float* x, const float* dy, const Brick& brick,
                                      int64_t group, const ChannelRange& rows) const {
-  const int64_t outputs = row_side_ == RowSide::outputs ? rows.count : g_.group_in();
-  if (outputs * brick.rows() > kNearRows) return {};
-  if (row_side_ == RowSide::outputs)
-    return {.from = dy + position(brick, 0, 0, 0) * g_.out_channels + group * g_.group_out() +
-                    rows.first,
-            .step = g_.out_channels,
-            .floats = rows.count};
-  if (input_.copies()) return {};
-  return {.from = input_.base(x, brick, {group * g_.group_in(), g_.group_in()}, nullptr),
-          .step = input_.row_stride(2),
-          .floats = g_.group_in()};
+  const bool outputs = row_side_ == RowSide::outputs;
+  const ChannelRange channels = outputs ? rows : ChannelRange{0, g_.group_in()};
+  if (channels.count * brick.rows() > kNearRows) return {};
+  return outputs ? slopes_ahead(dy, brick, group, channels)
+                 : inputs_ahead(x, brick, group, {}, channels);
 }
 
 void WeightGradient::run_task(int64_t task, const float* x, const float* dy, float* partial,

@@ -70,8 +70,7 @@ class GroupedCorrelation : public ConvProgram {
     job.low = epilogue.low;
     job.high = epilogue.high;
     job.y_pitch = epilogue.out_pitch;
-    job.streams =
-        epilogue.streams(y, outputs_, epilogue.out_pitch > 0 ? epilogue.out_pitch : channels_);
+    job.streams = epilogue.streams(y, outputs_, channels_);
     parallel_for(block_parts_ * strip_parts_,
                  [&](int64_t task) { run_task(task, job, epilogue, y); });
   }

@@ -7,6 +7,7 @@
 #define CONVKIT_KERNELS_CONV_GROUPED_LANES_INL_H_
 #endif
 
+#include "convkit/kernels/cache.h"
 #include "convkit/kernels/conv_grouped_window.h"
 #include "convkit/kernels/conv_vectors-inl.h"
 
@@ -134,8 +135,6 @@ HWY_INLINE void Keep(T& number) {
 #endif
 }
 
-inline constexpr int64_t kLine = 16;  // floats of the cache's
-
 // Brings what comes next into the cache while sums keep the processor busy.
 HWY_INLINE void Fetch(const float* next, int64_t pitch, int64_t count) {
 #if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
@@ -145,14 +144,14 @@ HWY_INLINE void Fetch(const float* next, int64_t pitch, int64_t count) {
 
 // What the strips before have not asked for.
 HWY_INLINE void FetchNew(const WindowJob& job, const WindowStrip* strip) {
-  if (strip == job.strips || strip->x / kLine != strip[-1].x / kLine)
+  if (strip == job.strips || strip->x / kLineFloats != strip[-1].x / kLineFloats)
     Fetch(job.fetch + strip->x, job.fetch_pitch, job.fetch_count);
 }
 
 // The share of `strip` in `floats` floats from `next` on.
 HWY_INLINE void FetchShare(const float* next, int64_t floats, int64_t strip, int64_t strips) {
-  const int64_t lines = (floats / kLine + strips - 1) / strips;
-  Fetch(next + strip * lines * kLine, kLine, lines);
+  const int64_t lines = (floats / kLineFloats + strips - 1) / strips;
+  Fetch(next + strip * lines * kLineFloats, kLineFloats, lines);
 }
 
 }  // namespace

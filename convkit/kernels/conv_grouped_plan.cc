@@ -9,6 +9,7 @@
 
 #include "convkit/base/checked.h"
 #include "convkit/base/conv_size.h"
+#include "convkit/kernels/cache.h"
 #include "convkit/kernels/conv_lattice.h"
 #include "convkit/kernels/conv_tile.h"
 
@@ -30,7 +31,6 @@ constexpr int64_t kNearOutputs = 8;
 constexpr double kCollisionCost = 0.5;
 constexpr double kLongCollisionCost = 0.25;  // where sums stay over a line
 constexpr int64_t kCopyDepth = 16;
-constexpr int64_t kLineFloats = 16;  // of the cache
 // As many steps as a plan may keep, 32 bytes each. Longer lists each task makes for itself.
 constexpr int64_t kMostPrepared = 2048;
 // So few positions do not pay for packing weights that lie as vectors want them.

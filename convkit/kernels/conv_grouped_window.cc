@@ -120,7 +120,7 @@ HWY_INLINE void StoreBlock(const WindowJob& job, const WindowStrip& strip, Vecto
   float* y = job.y + strip.y;
   const int64_t pitch = job.y_pitch;
 #if HWY_TARGET == HWY_AVX3  // whose vectors are lines
-  if (job.streams && lanes.whole() && strip.y % kLine == 0) {
+  if (job.streams && lanes.whole() && strip.y % kLineFloats == 0) {
     CONVKIT_UNROLL for (int j = 0; j < kSize; ++j, y += pitch) hn::Stream(acc[j], Floats(), y);
     return;
   }

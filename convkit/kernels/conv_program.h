@@ -5,16 +5,13 @@
 #include <limits>
 
 #include "convkit/base/export.h"
+#include "convkit/kernels/cache.h"
 #include "convkit/kernels/conv_geometry.h"
 #include "convkit/kernels/elementwise.h"
 
 /// A convolution made ready to run. What depends on the geometry alone is computed once, what
 /// depends on the weights once per set of weights, and only the rest at each run.
 namespace convkit::kernels {
-
-/// An output of more floats than this is in no cache at all when it is read next: to store it by
-/// way of them would read it first.
-inline constexpr int64_t kFarOutput = int64_t{1} << 22;
 
 /// What becomes of a sum before it is stored:
 ///
@@ -36,12 +33,11 @@ struct ConvEpilogue {
     return low != -std::numeric_limits<float>::infinity() ||
            high != std::numeric_limits<float>::infinity();
   }
-  /// Whether `count` outputs at y may be stored past the caches, a line at a time: those that are
-  /// far, lines of memory, and read by nothing else at once.
-  bool streams(const float* y, int64_t count, int64_t pitch) const {
-    constexpr int64_t kLine = 16;
-    return count > kFarOutput && residual == nullptr && function == nullptr && pitch % kLine == 0 &&
-           reinterpret_cast<std::uintptr_t>(y) % (kLine * sizeof(float)) == 0;
+  /// Whether `count` outputs of `channels` each go past the caches: those that are far, and read by
+  /// nothing else at once.
+  bool streams(const float* y, int64_t count, int64_t channels) const {
+    return residual == nullptr && function == nullptr &&
+           is_far(y, count, out_pitch > 0 ? out_pitch : channels);
   }
   /// Applies the function to outputs that lack only it, on this thread: what a task has stored is
   /// near still.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "convkit/base/checked.h"
+#include "convkit/kernels/cache.h"
 
 namespace convkit::kernels {
 namespace {
@@ -18,8 +19,6 @@ constexpr int64_t kMostFloatsOfB = 96 * 1024;
 // half of the sets of the cache that they fall into.
 constexpr int64_t kPanelFloats = 32;
 constexpr int64_t kHalfOfCache = 128 * 1024;
-
-constexpr int64_t kFetchLine = 16;  // floats
 
 // Rows [first, first + count) of the brick along one axis that see the same taps.
 struct AxisKind {
@@ -206,10 +205,10 @@ std::pair<const float*, int64_t> line_ahead(std::span<const TileAhead> all, int6
   for (const TileAhead& ahead : all) {
     if (ahead.from == nullptr) continue;
     const auto within_line = static_cast<int64_t>(reinterpret_cast<std::uintptr_t>(ahead.from) /
-                                                  sizeof(float) % kFetchLine);
-    const int64_t lines = ceil_div(within_line + ahead.floats, kFetchLine);
+                                                  sizeof(float) % kLineFloats);
+    const int64_t lines = ceil_div(within_line + ahead.floats, kLineFloats);
     if (tile < lines)
-      return {ahead.from - within_line + row * ahead.step + tile * kFetchLine, ahead.step};
+      return {ahead.from - within_line + row * ahead.step + tile * kLineFloats, ahead.step};
     tile -= lines;
   }
   return {nullptr, 0};
@@ -301,7 +300,7 @@ void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t m
       part.c_offset = table.output.data() + begin;
       if (part.accumulate)
         for (int64_t r = end; r < total * (tile + 2) / tiles && tile + 1 < tiles; ++r)
-          for (int64_t j = 0; j < part.columns; j += 16)
+          for (int64_t j = 0; j < part.columns; j += kLineFloats)
             __builtin_prefetch(part.c + table.output[static_cast<std::size_t>(r)] + j, 1);
       kernels[end - begin](part);
     }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "convkit/kernels/cache.h"
 #include "convkit/kernels/conv_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -92,10 +93,10 @@ HWY_INLINE void ReadAgain() {
 // 64 bytes hold whole vectors, or parts of one.
 template <int kRows, int kVectors>
 HWY_INLINE void FetchOutputs(const TileJob& job) {
-  constexpr int64_t kLine = 16;
   const auto width = kVectors * static_cast<int64_t>(hn::Lanes(Floats()));
   CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
-    for (int64_t j = 0; j < width; j += kLine) __builtin_prefetch(job.c + job.c_offset[r] + j, 1);
+    for (int64_t j = 0; j < width; j += kLineFloats)
+      __builtin_prefetch(job.c + job.c_offset[r] + j, 1);
   }
 }
 
@@ -114,6 +115,18 @@ constexpr int kRowsInRegisters = kMaxTileRows;
 [[maybe_unused]] constexpr int64_t kStepsAhead = 16;
 // The first level is for what is in use.
 [[maybe_unused]] constexpr int kToSecondLevel = 2;
+
+// Tiles of many rows are nearly as high as can be, and it is those that write much.
+#if HWY_TARGET == HWY_AVX3
+template <int kRows, int kVectors>
+constexpr bool kStreams = kRows + 2 >= kRowsForTwoVectors;
+#elif HWY_TARGET == HWY_AVX2  // two vectors are a line
+template <int kRows, int kVectors>
+constexpr bool kStreams = kVectors == 2 && kRows + 1 >= kRowsForTwoVectors;
+#else
+template <int kRows, int kVectors>
+constexpr bool kStreams = false;
+#endif
 
 template <int kRows, int kVectors>
 void RunTile(const TileJob& job) {
@@ -167,15 +180,15 @@ void RunTile(const TileJob& job) {
   const bool whole_columns = columns == kVectors * lanes;
   const int64_t* HWY_RESTRICT const c_offset = job.c_offset;
   float* HWY_RESTRICT const c = job.c;
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
-  if (whole_columns && job.streams) {
-    CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
-      float* HWY_RESTRICT const to = c + c_offset[r];
-      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) hn::Stream(acc[r][v], d, to + v * lanes);
+  if constexpr (kStreams<kRows, kVectors>) {
+    if (whole_columns && job.streams) {
+      CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+        float* HWY_RESTRICT const to = c + c_offset[r];
+        CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) hn::Stream(acc[r][v], d, to + v * lanes);
+      }
+      return;
     }
-    return;
   }
-#endif
   if (whole_columns) {
     CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
       float* HWY_RESTRICT const to = c + c_offset[r];

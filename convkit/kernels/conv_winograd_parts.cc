@@ -3,6 +3,7 @@
 #include "convkit/base/checked.h"
 #include "convkit/base/task_memory.h"
 #include "convkit/base/thread_pool.h"
+#include "convkit/kernels/cache.h"
 #include "convkit/kernels/conv_winograd_correlation.h"
 
 namespace convkit::kernels {
@@ -10,7 +11,6 @@ namespace {
 
 // Input channels, of all tiles together, that are worth a task.
 constexpr int64_t kChannelsPerTask = 1024;
-constexpr int64_t kLineFloats = 16;  // of the cache
 
 }  // namespace
 

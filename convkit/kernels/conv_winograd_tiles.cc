@@ -71,7 +71,8 @@ void WinogradCorrelation::store_tiles(const Range& tiles, int64_t d, const Produ
       .clamps = epilogue.clamps(),
       .low = epilogue.low,
       .high = epilogue.high,
-      .streams = epilogue.streams(y, batch_ * out_[0] * out_[1] * out_[2] * out_channels_, pitch)};
+      .streams =
+          epilogue.streams(y, batch_ * out_[0] * out_[1] * out_[2] * out_channels_, out_channels_)};
   for (int64_t i = 0; i < tiles.count(); ++i) {
     const WinogradTiles::Place at = grid_.place(tiles.first + i);
     const int64_t first =

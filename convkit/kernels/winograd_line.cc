@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "convkit/kernels/cache.h"
 #include "convkit/kernels/conv_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -105,8 +106,6 @@ HWY_INLINE void Output(const Vector (&m)[kLinePoints], Vector (&y)[kLineOutputs]
 HWY_INLINE Vector Larger(Vector a, Vector b) {
   return hn::IfThenElse(hn::Or(hn::Gt(b, a), hn::IsNaN(b)), b, a);
 }
-
-[[maybe_unused]] constexpr int64_t kLineFloats = 16;
 
 HWY_INLINE void Store(const WinogradLineJob& job, Vector bias, int64_t tile,
                       const Vector (&m)[kLinePoints]) {
