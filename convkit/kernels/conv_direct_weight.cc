@@ -20,9 +20,11 @@ namespace {
 constexpr int64_t kWantedTasks = 32;
 // Multiply-adds beside which the start of a task does not count.
 constexpr int64_t kTaskWork = int64_t{1} << 20;
-// Positions of a brick: dw is read and written once per brick, while a panel of two vectors for
-// each position stays in the second-level cache.
-constexpr int64_t kBrickPositions = 384;
+// Positions of a brick: dw is read and written once per brick, while two vectors for each position
+// stay near. Tiles of the widest vectors, which ask for less of them in a cycle, read them from the
+// second-level cache (and two pictures of 14x14 are a brick); those of others from the first.
+constexpr int64_t kBrickPositions = 256;
+constexpr int64_t kWideBrickPositions = 400;
 constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 // A slice of positions with a dw of its own must be long enough to pay for summing these dw.
 constexpr int64_t kSlicePositions = 784;
@@ -32,6 +34,10 @@ constexpr int64_t kPartialLimit = int64_t{1} << 22;  // floats, over all slices
 constexpr int64_t kRowCollision = 512;
 // Floats of a brick's rows that stay in the second-level cache.
 constexpr int64_t kNearRows = 160 * 1024;
+// Columns that need two vectors of the widest, and floats between positions that lie in the same
+// few sets of the second-level cache.
+constexpr int64_t kWideColumns = 32;
+constexpr int64_t kMostSpacing = 256;
 // Cycles, measured: what a tile costs beyond its multiply-adds, to pack a position of a panel, and
 // to turn an element of dw.
 constexpr double kTileCost = 1.0;
@@ -86,12 +92,20 @@ class WeightGradient : public ConvProgram {
     return floats;
   }
   std::vector<Block> output_blocks() const;
-  double cost(int64_t rows, const std::vector<Block>& blocks) const;
+  bool is_wide() const { return kMaxTileVectors * kernels_.lanes >= kWideColumns; }
+  bool in_place(const Block& block, int64_t pitch) const;
+  double cost(int64_t rows, const std::vector<Block>& blocks, int64_t pitch) const;
   int64_t position(const Brick& brick, int64_t n, int64_t d, int64_t h) const {
     const int64_t plane = (brick.first[0] + n) * g_.out[0] + brick.first[1] + d;
     return (plane * g_.out[1] + brick.first[2] + h) * g_.out[2] + brick.first[3];
   }
-  std::pmr::vector<TileSegment> input_segments(const Brick& brick, int64_t width,
+  // How tiles find the columns of a block: in a panel, or where they lie.
+  struct Columns {
+    bool in_place;
+    int64_t pitch;  // floats from position to position
+  };
+  Columns columns(const Block& block) const;
+  std::pmr::vector<TileSegment> input_segments(const Brick& brick, const Columns& columns,
                                                std::pmr::memory_resource* memory) const;
   void pack_outputs(const float* dy, const Brick& brick, const Block& block, float* panel) const;
   // Positions of a line that a tap sees: floats from the brick's base to their input, the first of
@@ -104,7 +118,7 @@ class WeightGradient : public ConvProgram {
   using Lines = std::pmr::vector<Line>;
   using Segments = std::pmr::vector<TileSegment>;
   Lines seen_lines(const Brick& brick, const Block& block, std::pmr::memory_resource* memory) const;
-  Segments slope_segments(const Brick& brick, const Lines& lines, int64_t width,
+  Segments slope_segments(const Brick& brick, const Lines& lines, const Columns& columns,
                           std::pmr::memory_resource* memory) const;
   TileAhead slopes_ahead(const float* dy, const Brick& brick, int64_t group,
                          const ChannelRange& outputs) const;
@@ -129,6 +143,7 @@ class WeightGradient : public ConvProgram {
   int64_t slices_ = 1;
   int64_t block_chunks_ = 1;
   int64_t row_chunks_ = 1;
+  bool packs_ = false;  // any block
   bool writes_dw_ = false;
   int64_t width_ = 0;  // of a block in a partial dw: [block][row][width]
   int64_t partial_size_ = 0;
@@ -174,14 +189,23 @@ std::vector<Block> WeightGradient::output_blocks() const {
   return blocks;
 }
 
+// Tiles read whole vectors where they lie as fast as out of a panel, provided that they have 28
+// multiply-adds to do for each position, as with AVX-512, and that positions do not push each other
+// out of the cache.
+bool WeightGradient::in_place(const Block& block, int64_t pitch) const {
+  return block.count == block.vectors * kernels_.lanes &&
+         (is_wide() ? (pitch & -pitch) <= kMostSpacing : pitch <= kWideColumns);
+}
+
 // Cycles per position.
-double WeightGradient::cost(int64_t rows, const std::vector<Block>& blocks) const {
+double WeightGradient::cost(int64_t rows, const std::vector<Block>& blocks, int64_t pitch) const {
   constexpr double kLatency = 4.0;  // a tile with fewer sums than this waits for them
   double total = 0.0;
   for (const Block& block : blocks) {
     const int64_t tiles = ceil_div(rows, kernels_.max_rows[block.vectors]);
     const double sums = static_cast<double>(rows * block.vectors) / static_cast<double>(tiles);
-    total += kPackCost + static_cast<double>(tiles) * (std::max(kLatency, sums) + kTileCost);
+    total += static_cast<double>(tiles) * (std::max(kLatency, sums) + kTileCost);
+    if (!in_place(block, pitch)) total += kPackCost;
   }
   return total;
 }
@@ -201,7 +225,9 @@ void WeightGradient::plan_sides() {
   const int64_t copies_of_input = ceil_div(kWantedTasks, slices * g_.groups);
   const double copy =
       padded ? kCopyCost * static_cast<double>(g_.group_in() * copies_of_input) : 0.0;
-  row_side_ = cost(k_, outputs) + turn + copy < cost(g_.group_out(), taps) + (joined ? copy : 0.0)
+  const int64_t in_pitch = g_.stride[2] * g_.in_channels;
+  row_side_ = cost(k_, outputs, g_.out_channels) + turn + copy <
+                      cost(g_.group_out(), taps, in_pitch) + (joined ? copy : 0.0)
                   ? RowSide::taps
                   : RowSide::outputs;
   blocks_ = row_side_ == RowSide::taps ? outputs : taps;
@@ -215,7 +241,7 @@ void WeightGradient::plan_sides() {
 
 void WeightGradient::plan_cut() {
   const std::array<int64_t, 4> positions = {g_.batch, g_.out[0], g_.out[1], g_.out[2]};
-  for (int64_t wanted = kBrickPositions;; wanted /= 2) {
+  for (int64_t wanted = is_wide() ? kWideBrickPositions : kBrickPositions;; wanted /= 2) {
     cut_ = BrickCut(positions, wanted);
     input_.set_brick_size(cut_.size());
     if (input_.scratch_floats() <= kScratchLimit || wanted <= 28) break;
@@ -229,6 +255,8 @@ void WeightGradient::plan_cut() {
   } else {
     for (int64_t co = 0; co < g_.group_out(); ++co) row_offset_.push_back(co);
   }
+  packs_ = !std::all_of(blocks_.begin(), blocks_.end(),
+                        [&](const Block& block) { return columns(block).in_place; });
   width_ = kMaxTileVectors * kernels_.lanes;
   partial_size_ = rows() * std::ssize(blocks_) * width_;
 }
@@ -257,8 +285,14 @@ void WeightGradient::plan_tasks() {
   sum_chunks_ = ceil_div(rows, 64);
 }
 
-// Runs of positions that lie at equal steps in the input; the panel has all positions in order.
-WeightGradient::Segments WeightGradient::input_segments(const Brick& brick, int64_t width,
+WeightGradient::Columns WeightGradient::columns(const Block& block) const {
+  const int64_t pitch = row_side_ == RowSide::taps ? g_.out_channels : input_.row_stride(2);
+  if (in_place(block, pitch)) return {true, pitch};
+  return {false, block.vectors * kernels_.lanes};
+}
+
+// Runs of positions that lie at equal steps in the input; the columns have all in order.
+WeightGradient::Segments WeightGradient::input_segments(const Brick& brick, const Columns& columns,
                                                         std::pmr::memory_resource* memory) const {
   const std::array<int64_t, 4>& n = brick.count;
   int64_t run = n[3];
@@ -270,6 +304,7 @@ WeightGradient::Segments WeightGradient::input_segments(const Brick& brick, int6
     joined = axis == 0 || n[axis] == g_.out[axis - 1];
   }
   Segments segments(memory);
+  const int64_t start = position(brick, 0, 0, 0);
   int64_t place = 0;
   for (int64_t b = 0; b < n[0]; ++b)
     for (int64_t d = 0; d < n[1]; ++d)
@@ -277,18 +312,20 @@ WeightGradient::Segments WeightGradient::input_segments(const Brick& brick, int6
         if (place % run == 0)
           segments.push_back(
               {b * input_.batch_stride() + d * input_.row_stride(0) + h * input_.row_stride(1),
-               place * width});
+               (columns.in_place ? position(brick, b, d, h) - start : place) * columns.pitch});
   return segments;
 }
 
 // The same for the slopes, of the lines alone that a tap sees; lines that touch make one run where
 // all runs stay equally long.
 WeightGradient::Segments WeightGradient::slope_segments(const Brick& brick, const Lines& lines,
-                                                        int64_t width,
+                                                        const Columns& columns,
                                                         std::pmr::memory_resource* memory) const {
   const std::size_t count = lines.size();
   const auto touches = [&](std::size_t i) {
-    return lines[i].position == lines[i - 1].position + lines[i - 1].count;
+    const Line& last = lines[i - 1];
+    return lines[i].position == last.position + last.count &&
+           (!columns.in_place || lines[i].x == last.x + last.count * columns.pitch);
   };
   std::size_t run = 1;
   while (run < count && touches(run)) ++run;
@@ -300,7 +337,8 @@ WeightGradient::Segments WeightGradient::slope_segments(const Brick& brick, cons
   int64_t place = 0;
   for (std::size_t i = 0; i < count; place += lines[i].count, ++i)
     if (i % run == 0)
-      segments.push_back({(lines[i].position - start) * g_.out_channels, place * width});
+      segments.push_back({(lines[i].position - start) * g_.out_channels,
+                          columns.in_place ? lines[i].x : place * columns.pitch});
   return segments;
 }
 
@@ -407,8 +445,10 @@ void WeightGradient::run_task(int64_t task, const float* x, const float* dy, flo
   const std::array<int64_t, 4>& size = cut_.size();
   Buffer<float> scratch;
   if (input_.copies()) scratch = Buffer<float>(static_cast<std::size_t>(input_.scratch_floats()));
-  Buffer<float> panel(static_cast<std::size_t>(size[0] * size[1] * size[2] * size[3] *
-                                               kMaxTileVectors * kernels_.lanes));
+  Buffer<float> panel;
+  if (packs_)
+    panel = Buffer<float>(static_cast<std::size_t>(size[0] * size[1] * size[2] * size[3] *
+                                                   kMaxTileVectors * kernels_.lanes));
   TaskMemory memory;
   RowTable table(&memory);
   table.input.resize(static_cast<std::size_t>(row_end - row_begin));
@@ -436,25 +476,28 @@ void WeightGradient::run_task(int64_t task, const float* x, const float* dy, flo
       TaskMemory lists;
       Segments segments(&lists);
       int64_t positions = brick.rows();
+      const Columns columns = this->columns(block);
       if (row_side_ == RowSide::taps) {
-        segments = input_segments(brick, width, &lists);
-        pack_outputs(slopes, brick, block, panel.data());
+        segments = input_segments(brick, columns, &lists);
+        job.b = slopes + position(brick, 0, 0, 0) * g_.out_channels + block.first;
+        if (!columns.in_place) pack_outputs(slopes, brick, block, panel.data());
         job.a_step = input_.row_stride(2);
         job.columns = width;
       } else {
         const Lines lines = seen_lines(brick, block, &lists);
-        segments = slope_segments(brick, lines, width, &lists);
+        segments = slope_segments(brick, lines, columns, &lists);
         positions = lines.empty() ? 0 : static_cast<int64_t>(lines.size()) * lines.front().count;
-        pack_taps(in, lines, block, panel.data());
+        job.b = in;
+        if (!columns.in_place) pack_taps(in, lines, block, panel.data());
         job.a_step = g_.out_channels;
         job.columns = block.count;
       }
+      if (!columns.in_place) job.b = panel.data();
+      job.b_step = columns.pitch;
       job.segments = segments.data();
       job.segment_count = static_cast<int64_t>(segments.size());
       job.depth = segments.empty() ? 0 : positions / job.segment_count;
       job.a_start = row_base - first_base;
-      job.b = panel.data();
-      job.b_step = width;
       job.c = c + (writes_dw_ ? block.first : b * rows * width_);
       job.accumulate = index > first_brick;
       std::array<TileAhead, 2> ahead;
@@ -476,9 +519,11 @@ ConvWork WeightGradient::work() const {
   const auto positions = static_cast<double>(g_.batch * g_.out[0] * g_.out[1] * g_.out[2]);
   const auto rows = static_cast<double>(this->rows());
   int64_t vectors = 0;
+  int64_t packed_vectors = 0;
   double tiles = 0.0;
   for (const Block& block : blocks_) {
     vectors += block.vectors;
+    if (!columns(block).in_place) packed_vectors += block.vectors;
     tiles += rows / static_cast<double>(kernels_.max_rows[block.vectors]);
   }
   ConvWork work;
@@ -493,7 +538,7 @@ ConvWork WeightGradient::work() const {
   }
   work.products = groups * positions * rows * static_cast<double>(vectors) * seen;
   work.calls = groups * tiles * static_cast<double>(cut_.bricks());
-  work.transforms = groups * positions * static_cast<double>(vectors * row_chunks_);
+  work.transforms = groups * positions * static_cast<double>(packed_vectors * row_chunks_);
   if (input_.copies())
     work.transforms += groups * static_cast<double>(cut_.bricks() * block_chunks_ * row_chunks_) *
                        static_cast<double>(input_.scratch_floats()) / lanes;
