@@ -145,7 +145,8 @@ HWY_INLINE void Fetch(const float* next, int64_t pitch, int64_t count) {
 // What the strips before have not asked for.
 HWY_INLINE void FetchNew(const WindowJob& job, const WindowStrip* strip) {
   if (strip == job.strips || strip->x / kLineFloats != strip[-1].x / kLineFloats)
-    Fetch(job.fetch + strip->x, job.fetch_pitch, job.fetch_count);
+    for (int64_t line = 0; line < job.fetch_lines; ++line)
+      Fetch(job.fetch + line * job.fetch_line + strip->x, job.fetch_pitch, job.fetch_count);
 }
 
 // The share of `strip` in `floats` floats from `next` on.

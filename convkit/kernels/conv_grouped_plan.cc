@@ -37,6 +37,9 @@ constexpr int64_t kMostPrepared = 2048;
 constexpr int64_t kFewPositions = 512;
 // What adding up the lanes of one vector costs, in multiply-adds of vectors.
 constexpr double kReduceCost = 14.0;
+// What a multiply-add costs whose numbers a lookup finds among floats that begin anywhere, most
+// often on two cache lines, beside one that takes the same for all lanes.
+constexpr double kLookupCost = 1.6;
 
 // How many outputs of each size make `count`, cheapest first choice per count.
 class Sizes {
@@ -88,6 +91,7 @@ GroupedStrips::GroupedStrips(const ConvGeometry& g, Direction direction)
   } else {
     add_spread(g.groups, group_in, group_out);
     cost_ = static_cast<double>(count() * depth_);
+    if (read_ == WindowRead::lookup && !in_vector_) cost_ *= kLookupCost;
     const bool may_reduce = group_in > 1 && group_in <= lanes_ && group_in > group_out;
     const auto vectors = static_cast<double>(
         ceil_div(g.groups, std::max<int64_t>(1, lanes_ / group_in)) * group_out);
@@ -125,14 +129,18 @@ void GroupedStrips::add_plain(int64_t channels) {
 
 // Lanes that read more than a vector apart wait for the next strip. Where whole groups fit into a
 // vector, all their channels come with one aligned read, each with a lookup of its own; else each
-// is a read one float further.
+// is a read one float further, unless strips that end with their group are few enough: they need no
+// lookup.
 void GroupedStrips::add_spread(int64_t groups, int64_t group_in, int64_t group_out) {
   depth_ = group_in;
   in_vector_ = lanes_ % group_in == 0;
   read_ = WindowRead::broadcast;
+  const bool crosses =
+      in_vector_ || static_cast<double>(groups * ceil_div(group_out, lanes_)) >
+                        kLookupCost * static_cast<double>(ceil_div(groups * group_out, lanes_));
   for (int64_t first = 0; first < groups * group_out;) {
     const int64_t first_group = first / group_out;
-    const int64_t end_group = first_group + (lanes_ - 1) / group_in + 1;
+    const int64_t end_group = first_group + (crosses ? (lanes_ - 1) / group_in : 0) + 1;
     const int64_t end = std::min({first + lanes_, groups * group_out, end_group * group_out});
     const int64_t last_group = (end - 1) / group_out;
     const int64_t span = (last_group - first_group) * group_in + (in_vector_ ? group_in : 1);
@@ -280,6 +288,9 @@ GroupedPlan::GroupedPlan(const ConvGeometry& g, Direction direction, const Group
   }
   elements_ = static_cast<double>(input_count(g)) + static_cast<double>(output_count(g));
   is_large_ = elements_ * sizeof(float) > kManyBytes;
+  // (Depthwise sums are so short that to ask for more lines costs more than it saves.)
+  if (direction != Direction::backward_input && g.dilation[1] == 1 && depth_ > 1)
+    new_lines_ = std::min(g.stride[1], g.kernel[1]);
   prepare_lists();
 }
 

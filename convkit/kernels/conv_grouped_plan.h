@@ -147,6 +147,8 @@ class GroupedPlan {
         if (is_large_ && job.step_count > 0) {
           job.fetch = job.x + list.last_line + (job.lines - 1) * job.x_line +
                       (next_line_ > 0 ? next_line_ : block.outputs * block.x_pitch);
+          job.fetch_lines = new_lines_;
+          job.fetch_line = -in_[2] * in_channels_;
           job.fetch_pitch = block.fetch_pitch;
           job.fetch_count = block.fetch_count * job.lines;
         }
@@ -207,6 +209,7 @@ class GroupedPlan {
   int64_t out_channels_ = 1;
   bool is_large_ = false;
   int64_t next_line_ = 0;  // floats to what is fetched, if not the next block's
+  int64_t new_lines_ = 1;  // of the input with each line of the output, side by side
   int64_t products_ = 0;
   double seen_ = 0.0;        // of the products, those that are not with padding
   double elements_ = 0.0;    // of input and output

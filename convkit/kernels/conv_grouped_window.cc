@@ -210,8 +210,9 @@ void RunForward(const WindowJob& job) {
   for (; loop.strip < loop.end; ++loop.strip) {
     if (loop.job->fetch_y != nullptr) {
       const int64_t strip = loop.strip - loop.job->strips;
-      FetchShare(loop.job->fetch, loop.job->fetch_count * loop.job->fetch_pitch, strip,
-                 loop.job->strip_count);
+      for (int64_t line = 0; line < loop.job->fetch_lines; ++line)
+        FetchShare(loop.job->fetch + line * loop.job->fetch_line,
+                   loop.job->fetch_count * loop.job->fetch_pitch, strip, loop.job->strip_count);
       if (!loop.job->streams)
         FetchShare(loop.job->fetch_y, kSize * loop.job->y_pitch, strip, loop.job->strip_count);
     } else {

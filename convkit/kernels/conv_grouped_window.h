@@ -73,8 +73,11 @@ struct WindowJob {
   int64_t step_count = 0;
   const float* x = nullptr;
   int64_t x_pitch = 0;
-  /// What to bring into the second-level cache meanwhile: the strips of so many pixels.
+  /// What to bring into the second-level cache meanwhile: the strips of so many pixels on each of
+  /// so many lines, fetch_line floats apart.
   const float* fetch = nullptr;
+  int64_t fetch_lines = 1;
+  int64_t fetch_line = 0;
   int64_t fetch_pitch = 0;
   int64_t fetch_count = 0;
   const float* fetch_dy = nullptr;  ///< the same for dy, as many pixels as outputs; null: nothing
