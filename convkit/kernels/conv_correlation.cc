@@ -122,7 +122,7 @@ void Correlation::plan_input() {
   fetches_weights_ =
       !is_part_ && cut_.bricks() == 1 && offset_count() * depth_ <= kMostTermsToFetch;
   is_far_ = total * (sides_.in_channels + sides_.out_channels) > kFarTensors;
-  const bool pays = is_far_ || (depth_ >= kTermsToFetch && blocks_.size() > 1);
+  const bool pays = is_far_ || blocks_.size() > 1;
   goes_by_rows_ = !is_part_ && offset_count() == 1 && w_axis.fold == 1 && cut_.bricks() > 1 && pays;
   if (input_.row_stride(2) % kRowCollision == 0) most_rows_ = kMostCollidingRows;
 }
