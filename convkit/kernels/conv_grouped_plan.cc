@@ -37,9 +37,17 @@ constexpr int64_t kMostPrepared = 2048;
 constexpr int64_t kFewPositions = 512;
 // What adding up the lanes of one vector costs, in multiply-adds of vectors.
 constexpr double kReduceCost = 14.0;
-// What a multiply-add costs whose numbers a lookup finds among floats that begin anywhere, most
-// often on two cache lines, beside one that takes the same for all lanes.
-constexpr double kLookupCost = 1.6;
+// What a number costs that a lookup finds among floats which begin anywhere, most often on two
+// cache lines, beside one that all lanes take, in multiply-adds. With several taps to a position
+// the processor does it meanwhile, for the most part.
+constexpr double kLookupCost = 0.8;
+
+// Of a strip whose numbers need lookups, beside one that broadcasts.
+double lookup_cost(const ConvGeometry& g) {
+  const double taps = std::max(
+      1.0, static_cast<double>(g.kernel[kAxes - 1]) / static_cast<double>(g.stride[kAxes - 1]));
+  return 1.0 + kLookupCost / (taps * taps);
+}
 
 // How many outputs of each size make `count`, cheapest first choice per count.
 class Sizes {
@@ -89,9 +97,9 @@ GroupedStrips::GroupedStrips(const ConvGeometry& g, Direction direction)
   if (group_in == 1 && group_out == 1) {
     add_plain(g.groups);
   } else {
-    add_spread(g.groups, group_in, group_out);
+    add_spread(g.groups, group_in, group_out, lookup_cost(g));
     cost_ = static_cast<double>(count() * depth_);
-    if (read_ == WindowRead::lookup && !in_vector_) cost_ *= kLookupCost;
+    if (read_ == WindowRead::lookup && !in_vector_) cost_ *= lookup_cost(g);
     const bool may_reduce = group_in > 1 && group_in <= lanes_ && group_in > group_out;
     const auto vectors = static_cast<double>(
         ceil_div(g.groups, std::max<int64_t>(1, lanes_ / group_in)) * group_out);
@@ -131,13 +139,14 @@ void GroupedStrips::add_plain(int64_t channels) {
 // vector, all their channels come with one aligned read, each with a lookup of its own; else each
 // is a read one float further, unless strips that end with their group are few enough: they need no
 // lookup.
-void GroupedStrips::add_spread(int64_t groups, int64_t group_in, int64_t group_out) {
+void GroupedStrips::add_spread(int64_t groups, int64_t group_in, int64_t group_out,
+                               double lookup_cost) {
   depth_ = group_in;
   in_vector_ = lanes_ % group_in == 0;
   read_ = WindowRead::broadcast;
   const bool crosses =
       in_vector_ || static_cast<double>(groups * ceil_div(group_out, lanes_)) >
-                        kLookupCost * static_cast<double>(ceil_div(groups * group_out, lanes_));
+                        lookup_cost * static_cast<double>(ceil_div(groups * group_out, lanes_));
   for (int64_t first = 0; first < groups * group_out;) {
     const int64_t first_group = first / group_out;
     const int64_t end_group = first_group + (crosses ? (lanes_ - 1) / group_in : 0) + 1;

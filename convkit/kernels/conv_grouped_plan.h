@@ -54,7 +54,7 @@ class GroupedStrips {
 
  private:
   void add_plain(int64_t channels);
-  void add_spread(int64_t groups, int64_t group_in, int64_t group_out);
+  void add_spread(int64_t groups, int64_t group_in, int64_t group_out, double lookup_cost);
   void add_reduce(int64_t groups, int64_t group_in, int64_t group_out);
   void find_weights(const ConvGeometry& geometry, Direction direction);
 
