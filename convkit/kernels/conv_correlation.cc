@@ -19,6 +19,8 @@ constexpr int64_t kTaskWork = int64_t{1} << 20;
 constexpr int64_t kFewestRows = 112;
 constexpr int64_t kMostRows = 448;
 constexpr int64_t kManyBlocks = 8;
+// Multiply-adds of a brick beside which what is done for each brick counts little.
+constexpr int64_t kBrickWork = int64_t{1} << 18;
 constexpr int64_t kScratchLimit = 96 * 1024;  // floats
 constexpr int64_t kFewChannels = 32;
 constexpr int64_t kPackDepth = 16;
@@ -95,7 +97,9 @@ void Correlation::plan_input() {
 
   const std::array<int64_t, 4> rows = {g_.batch, axes_[0].rows, axes_[1].rows, axes_[2].rows};
   const int64_t total = rows[0] * rows[1] * rows[2] * rows[3];
-  int64_t wanted = std::clamp(total / kWantedTasks, kFewestRows, kMostRows);
+  const int64_t row_work = std::max<int64_t>(1, offset_count() * depth_ * columns_);
+  const int64_t fewest = std::clamp(kBrickWork / row_work, kFewestRows, kMostRows);
+  int64_t wanted = std::clamp(total / kWantedTasks, fewest, kMostRows);
   // One brick leaves each weight to one task; its columns are enough to share out.
   if (total <= kMostRows && static_cast<int64_t>(blocks_.size()) * g_.groups >= kManyBlocks)
     wanted = total;
