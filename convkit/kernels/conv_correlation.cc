@@ -27,9 +27,8 @@ constexpr int64_t kPackDepth = 16;
 // Up to so many bricks, tasks that pack their own weights again for each brick are faster than
 // tasks that share them, half of which then come, slowly, out of another core's cache.
 constexpr int64_t kFewBricks = 4;
-// Rows of weights in place are read as fast as packed ones if the tile has 28 multiply-adds to do
-// for each, as with AVX-512, or if several lie on a page.
-constexpr int64_t kWideRow = 32;
+// Rows of weights in place are read as fast as packed ones if tiles are wide, or if several rows
+// lie on a page.
 constexpr int64_t kNearRows = 256;
 // Terms of a part of a sum, beside which to store and load it does not count.
 constexpr int64_t kPartDepth = 48;
@@ -139,9 +138,9 @@ void Correlation::plan_weights() {
     tap_in_w_.push_back(tap * sides_.weight_tap);
   });
   const int64_t rows = g_.batch * axes_[0].rows * axes_[1].rows * axes_[2].rows;
-  const bool wide = kMaxTileVectors * kernels_.lanes >= kWideRow;
   in_place_ = sides_.weight_column == 1 && axes_[2].fold == 1 && rows <= kMostRows &&
-              sides_.weight_k % kRowCollision != 0 && (wide || sides_.weight_k <= kNearRows);
+              sides_.weight_k % kRowCollision != 0 &&
+              (kernels_.wide() || sides_.weight_k <= kNearRows);
   // Rows of weights that lie apart push each other out of the cache sooner: sums over many are
   // taken in parts.
   const int64_t kept = kept_rows(sides_.weight_k);

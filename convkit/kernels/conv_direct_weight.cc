@@ -34,9 +34,9 @@ constexpr int64_t kPartialLimit = int64_t{1} << 22;  // floats, over all slices
 constexpr int64_t kRowCollision = 512;
 // Floats of a brick's rows that stay in the second-level cache.
 constexpr int64_t kNearRows = 160 * 1024;
-// Columns that need two vectors of the widest, and floats between positions that lie in the same
-// few sets of the second-level cache.
-constexpr int64_t kWideColumns = 32;
+// Narrow tiles read columns in place if positions lie no farther apart than this; wide ones, unless
+// they are multiples of more than that apart, which lie in the same few sets of a cache.
+constexpr int64_t kNarrowPitch = 32;
 constexpr int64_t kMostSpacing = 256;
 // Cycles, measured: what a tile costs beyond its multiply-adds, to pack a position of a panel, and
 // to turn an element of dw.
@@ -92,7 +92,6 @@ class WeightGradient : public ConvProgram {
     return floats;
   }
   std::vector<Block> output_blocks() const;
-  bool is_wide() const { return kMaxTileVectors * kernels_.lanes >= kWideColumns; }
   bool in_place(const Block& block, int64_t pitch) const;
   double cost(int64_t rows, const std::vector<Block>& blocks, int64_t pitch) const;
   int64_t position(const Brick& brick, int64_t n, int64_t d, int64_t h) const {
@@ -189,12 +188,11 @@ std::vector<Block> WeightGradient::output_blocks() const {
   return blocks;
 }
 
-// Tiles read whole vectors where they lie as fast as out of a panel, provided that they have 28
-// multiply-adds to do for each position, as with AVX-512, and that positions do not push each other
-// out of the cache.
+// Wide tiles read whole vectors where they lie as fast as out of a panel, provided that positions
+// do not push each other out of the cache.
 bool WeightGradient::in_place(const Block& block, int64_t pitch) const {
   return block.count == block.vectors * kernels_.lanes &&
-         (is_wide() ? (pitch & -pitch) <= kMostSpacing : pitch <= kWideColumns);
+         (kernels_.wide() ? (pitch & -pitch) <= kMostSpacing : pitch <= kNarrowPitch);
 }
 
 // Cycles per position.
@@ -241,7 +239,7 @@ void WeightGradient::plan_sides() {
 
 void WeightGradient::plan_cut() {
   const std::array<int64_t, 4> positions = {g_.batch, g_.out[0], g_.out[1], g_.out[2]};
-  for (int64_t wanted = is_wide() ? kWideBrickPositions : kBrickPositions;; wanted /= 2) {
+  for (int64_t wanted = kernels_.wide() ? kWideBrickPositions : kBrickPositions;; wanted /= 2) {
     cut_ = BrickCut(positions, wanted);
     input_.set_brick_size(cut_.size());
     if (input_.scratch_floats() <= kScratchLimit || wanted <= 28) break;
