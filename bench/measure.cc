@@ -46,6 +46,16 @@ constexpr double kNeedsNoWarmUp = 0.1;
 constexpr double kFewTurns = 0.5;
 constexpr double kOneCall = 2.0;
 constexpr int kTurnsOfFew = 3;
+constexpr double kLost = 2.0;
+constexpr double kSecondsOfTheLost = 0.2;
+
+// At most, of work that takes `seconds` while others take no more than `least`; 0: as many as the
+// command line says.
+int turns_of(double seconds, double least) {
+  const int turns = seconds > kFewTurns ? kTurnsOfFew : 0;
+  const auto for_the_lost = std::max(1, static_cast<int>(kSecondsOfTheLost / seconds));
+  return seconds > kLost * least && for_the_lost < kTurnsOfFew ? for_the_lost : turns;
+}
 
 }  // namespace
 
@@ -62,30 +72,37 @@ void start_measuring(int* argc, char** argv) {
 
 std::vector<double> measure(const std::vector<Rival>& rivals) {
   std::vector<double> fastest(rivals.size(), std::numeric_limits<double>::quiet_NaN());
-  std::vector<std::size_t> owner;  // of each benchmark: the rival's index
+  struct Way {
+    std::size_t rival;
+    const Work* work;
+    double first;  // seconds
+  };
+  std::vector<Way> ways;
+  double least = std::numeric_limits<double>::infinity();
   for (std::size_t rival = 0; rival < rivals.size(); ++rival)
     for (const Work& work : rivals[rival].ways) {
-      double first = 0.0;
       try {
-        first = seconds_of(work);
+        ways.push_back({rival, &work, seconds_of(work)});
+        least = std::min(least, ways.back().first);
       } catch (const std::exception&) {
-        continue;
       }
-      if (first > kOneCall) {
-        fastest[rival] = std::fmin(fastest[rival], first);
-        continue;
-      }
-      benchmark::internal::Benchmark* const turns = benchmark::RegisterBenchmark(
-          std::to_string(owner.size()).c_str(),
-          [&work, warm = first < kNeedsNoWarmUp](benchmark::State& state) {
-            rest_peers();
-            if (warm) work();
-            for ([[maybe_unused]] auto _ : state) work();
-          });
-      turns->UseRealTime();
-      if (first > kFewTurns) turns->Repetitions(kTurnsOfFew);
-      owner.push_back(rival);
     }
+  std::vector<std::size_t> owner;  // of each benchmark: the rival's index
+  for (const Way& way : ways) {
+    if (way.first > kOneCall) {
+      fastest[way.rival] = std::fmin(fastest[way.rival], way.first);
+      continue;
+    }
+    benchmark::internal::Benchmark* const turns = benchmark::RegisterBenchmark(
+        std::to_string(owner.size()).c_str(), [&way](benchmark::State& state) {
+          rest_peers();
+          if (way.first < kNeedsNoWarmUp) (*way.work)();
+          for ([[maybe_unused]] auto _ : state) (*way.work)();
+        });
+    turns->UseRealTime();
+    if (const int most = turns_of(way.first, least); most > 0) turns->Repetitions(most);
+    owner.push_back(way.rival);
+  }
   if (owner.empty()) return fastest;
   Collector collector(owner.size());
   benchmark::RunSpecifiedBenchmarks(&collector, ".*");

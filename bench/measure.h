@@ -9,7 +9,9 @@
 /// Fair times of rivals, by Google Benchmark: each takes several turns, in random order among the
 /// others; before a turn the others' threads are put to rest and the work is done once untimed.
 /// Work of more than 0.1 seconds needs no such warming up, work of more than 0.5 takes three turns,
-/// and of more than 2 its first call counts.
+/// and of more than 2 its first call counts. Work whose first call takes more than twice as long as
+/// that of another has lost beyond doubt: from some 0.1 seconds on it takes two turns, from 0.2
+/// one.
 namespace convkit::bench {
 
 /// Takes Google Benchmark's options (--benchmark_min_time=SECONDS of one turn,

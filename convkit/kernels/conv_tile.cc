@@ -105,8 +105,43 @@ HWY_INLINE void FetchOutputs(const TileJob& job) {
 // Reading these from memory each time costs a load that has time.
 #if HWY_TARGET == HWY_AVX3
 constexpr int kRowsInRegisters = 8;
+using NearRows = const float* const*;
+template <int kRows>
+HWY_INLINE NearRows KeepNear(const float* const* rows) {
+  return rows;
+}
 #else
-constexpr int kRowsInRegisters = kMaxTileRows;
+constexpr int kRowsInRegisters = 6;
+// GCC would read these, too, from memory for each term. Short tiles have no time for it: they do
+// not even reach the FMA peak then if lines are fetched meanwhile. Names of their own and a word
+// that each may have changed keep them in registers.
+struct NearRows {
+  const float* row0 = nullptr;
+  const float* row1 = nullptr;
+  const float* row2 = nullptr;
+  const float* row3 = nullptr;
+  const float* row4 = nullptr;
+  const float* row5 = nullptr;
+  HWY_INLINE const float* operator[](int r) const {
+    return r == 0 ? row0 : r == 1 ? row1 : r == 2 ? row2 : r == 3 ? row3 : r == 4 ? row4 : row5;
+  }
+};
+HWY_INLINE void Keep([[maybe_unused]] const float*& row) {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  asm volatile("" : "+r"(row));
+#endif
+}
+template <int kRows>
+HWY_INLINE NearRows KeepNear(const float* const* rows) {
+  NearRows near;
+  if constexpr (kRows > 0) Keep(near.row0 = rows[0]);
+  if constexpr (kRows > 1) Keep(near.row1 = rows[1]);
+  if constexpr (kRows > 2) Keep(near.row2 = rows[2]);
+  if constexpr (kRows > 3) Keep(near.row3 = rows[3]);
+  if constexpr (kRows > 4) Keep(near.row4 = rows[4]);
+  if constexpr (kRows > 5) Keep(near.row5 = rows[5]);
+  return near;
+}
 #endif
 
 // Unless the job says what to fetch, it is the last row, so many steps ahead: where steps are
@@ -156,16 +191,18 @@ void RunTile(const TileJob& job) {
     int64_t place = job.a_start + job.segments[s].a;
     const float* HWY_RESTRICT b = job.b + job.segments[s].b;
     const float* const volatile* const more_rows = rows;
+    const NearRows near = KeepNear<kRows>(rows);
     if (job.fetch == nullptr) fetch = rows[kRows - 1] + kStepsAhead * a_step + place;
-    for (int64_t k = 0; k < job.depth; ++k) {
-#if HWY_TARGET == HWY_AVX3  // shorter tiles have no slot for it
+    const int64_t depth = job.depth;
+    for (int64_t k = 0; k < depth; ++k) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
       __builtin_prefetch(fetch, 0, kToSecondLevel);
       fetch += fetch_step;
 #endif
       Vector column[kVectors];
       CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) column[v] = hn::LoadU(d, b + v * lanes);
       CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
-        const float* const from = (r < kRowsInRegisters ? rows[r] : more_rows[r]) + place;
+        const float* const from = (r < kRowsInRegisters ? near[r] : more_rows[r]) + place;
         const Vector value = hn::Set(d, *from);
         CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
             hn::MulAdd(value, column[v], acc[r][v]);
