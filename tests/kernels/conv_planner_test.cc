@@ -95,10 +95,11 @@ TEST(ConvPlanner, KeepsProgramsForTheNextCallButNotWithoutEnd) {
   EXPECT_EQ(forgotten.use_count(), 1);  // only `first` holds it
 }
 
-// conv_times.json has what bench_conv measured for every algorithm on the shared shapes; the
-// planner must be within a tenth of the best in 95 % of them.
-void expect_choices_near_the_best(Weights weights) {
-  std::ifstream file(CONVKIT_TEST_DATA "/data_files/conv_times.json");
+// conv_times_<isa>.json has what bench_conv measured there for every algorithm on the shared
+// shapes; the planner must be within a tenth of the best in so large a share of them.
+void expect_choices_near_the_best(const std::string& isa, Weights weights, double share) {
+  SCOPED_TRACE(isa);
+  std::ifstream file(CONVKIT_TEST_DATA "/data_files/conv_times_" + isa + ".json");
   const nlohmann::json recorded = nlohmann::json::parse(file);
   int choices = 0;
   int close = 0;
@@ -121,16 +122,22 @@ void expect_choices_near_the_best(Weights weights) {
     close += time_of(choice) <= 1.1 * best;
   }
   EXPECT_GE(choices, 100);
-  EXPECT_GE(close, 0.95 * choices) << "of " << choices;
+  EXPECT_GE(close, share * choices) << "of " << choices;
 }
 
 TEST(ConvPlanner, ChoosesAsMeasurementsWouldInNineteenOfTwentyCases) {
-  const std::vector<std::string> targets = engine_targets();
-  if (std::find(targets.begin(), targets.end(), "avx512") == targets.end())
-    GTEST_SKIP() << "the measurements are of AVX-512";
-  const OnTarget recorded("avx512");
-  expect_choices_near_the_best(Weights::changing);
-  expect_choices_near_the_best(Weights::fixed);
+  // Those of AVX2 were taken but once: what disturbed them is among them.
+  const std::map<std::string, double> shares = {{"avx512", 0.95}, {"avx2", 0.89}};
+  int measured = 0;
+  for (const std::string& target : engine_targets()) {
+    const auto share = shares.find(target);
+    if (share == shares.end()) continue;
+    ++measured;
+    const OnTarget recorded(target);
+    expect_choices_near_the_best(target, Weights::changing, share->second);
+    expect_choices_near_the_best(target, Weights::fixed, share->second);
+  }
+  if (measured == 0) GTEST_SKIP() << "the measurements are of AVX-512 and AVX2";
 }
 
 }  // namespace
