@@ -126,7 +126,12 @@ void Correlation::plan_input() {
       !is_part_ && cut_.bricks() == 1 && offset_count() * depth_ <= kMostTermsToFetch;
   is_far_ = total * (sides_.in_channels + sides_.out_channels) > kFarTensors;
   const bool pays = is_far_ || blocks_.size() > 1;
-  goes_by_rows_ = !is_part_ && offset_count() == 1 && w_axis.fold == 1 && cut_.bricks() > 1 && pays;
+  // Where windows overlap, a brick's rows share what they read.
+  const bool meets_once = std::all_of(axes_.begin(), axes_.end(), [](const AxisLattice& axis) {
+    return std::ssize(axis.offsets) <= axis.in_step || axis.rows == 1;
+  });
+  goes_by_rows_ = !is_part_ && meets_once && offset_count() > 0 && w_axis.fold == 1 &&
+                  cut_.bricks() > 1 && pays;
   if (input_.row_stride(2) % kRowCollision == 0) most_rows_ = kMostCollidingRows;
 }
 
@@ -160,6 +165,8 @@ void Correlation::plan_chunks() {
     chunks_ = static_cast<int64_t>(blocks_.size());
     return;
   }
+  // Rows in the order of memory are worth more than a few tasks more.
+  if (goes_by_rows_ && bricks >= kFewTasks) return;
   // Where rows are too few for that, blocks half as wide do as well.
   const int64_t units = bricks * g_.groups * static_cast<int64_t>(blocks_.size());
   // (Where one vector asks for more rows than two, reading them is what limits its tiles.)

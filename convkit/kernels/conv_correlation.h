@@ -102,8 +102,8 @@ class Correlation {
   bool streams_to(const float* y, const ConvEpilogue& epilogue) const;
   const float* block_bias(const Block& block, int64_t group, const float* bias,
                           float* padded) const;
-  void run_by_rows(const RowTable& rows, const TapRun& tap, std::span<const Block> blocks,
-                   std::span<TileJob> jobs) const;
+  void run_by_rows(const RowTable& rows, std::span<const TapRun> runs,
+                   std::span<const Block> blocks, std::span<TileJob> jobs) const;
   // Applies the epilogue's function to what a task has stored, unfolded.
   void finish(std::span<const RowTable> tables, std::span<const Block> blocks, int64_t group,
               const ConvEpilogue& epilogue, float* y) const;

@@ -11,6 +11,10 @@ namespace {
 
 // Packed weights that stay in the second-level cache while the rows go by.
 constexpr int64_t kNearWeights = 160 * 1024;  // floats
+// What a tile reads is fetched so many terms of vectors ahead, 14 multiply-adds each: about the
+// time that memory takes to answer.
+constexpr int64_t kTermsAhead = 128;
+constexpr int64_t kMostTilesAhead = 8;
 
 // Calls call(offset, count) for rows of `columns` outputs, with rows that follow one another in
 // memory taken together: neighbours along W do if the columns are all channels.
@@ -67,7 +71,8 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
   const int64_t end_block = blocks * (part.chunk + 1) / chunks_;
   constexpr int64_t kMostWidth = kMaxTileVectors * 64;
   if (goes_by_rows_ && tables.size() == 1 && !tables[0].per_tap && weights.packed != nullptr &&
-      (end_block - first_block) * depth_ * kMaxTileVectors * kernels_.lanes <= kNearWeights) {
+      (end_block - first_block) * offset_count() * depth_ * kMaxTileVectors * kernels_.lanes <=
+          kNearWeights) {
     const std::span<const Block> some(blocks_.data() + first_block, blocks_.data() + end_block);
     std::pmr::vector<TileJob> jobs(&memory);
     jobs.reserve(some.size());
@@ -78,7 +83,7 @@ bool Correlation::run(int64_t task, const float* x, const Weights& weights,
       if (epilogue.bias != nullptr)
         jobs.back().bias = block_bias(block, group, epilogue.bias, padded);
     }
-    run_by_rows(tables[0], runs[0].front(), some, jobs);
+    run_by_rows(tables[0], runs[0], some, jobs);
     if (jobs[0].streams) hwy::FlushStream();
     finish(tables, some, group, epilogue, y);
     return true;
@@ -192,14 +197,31 @@ const float* Correlation::block_bias(const Block& block, int64_t group, const fl
 }
 
 // All blocks go over a tile of rows before the next one's turn, so that neighbouring outputs are
-// written soon after another. Meanwhile they fetch what the next tile reads, and what it adds to or
-// writes, as far as that is one stretch of memory.
-void Correlation::run_by_rows(const RowTable& rows, const TapRun& tap,
+// written soon after another. Meanwhile they fetch what a later tile reads, and what it adds to or
+// writes, as far as that is one stretch of memory (with several runs of taps: one for each).
+void Correlation::run_by_rows(const RowTable& rows, std::span<const TapRun> runs,
                               std::span<const Block> blocks, std::span<TileJob> jobs) const {
   const auto total = static_cast<int64_t>(rows.output.size());
   const int64_t tiles = ceil_div(total, std::min(most_rows_, kernels_.max_rows[kMaxTileVectors]));
   const auto count = std::ssize(jobs);
-  const TileSegment segment = {tap.a, 0};
+  const int64_t row = runs[0].count * depth_;  // floats of a run
+  TaskMemory memory;
+  std::pmr::vector<TileSegment> segments(&memory);
+  segments.reserve(jobs.size() * runs.size());
+  int64_t terms = 0;  // of a tile, for all blocks
+  for (int64_t i = 0; i < count; ++i) {
+    TileJob& job = jobs[static_cast<std::size_t>(i)];
+    const Block& block = blocks[static_cast<std::size_t>(i)];
+    job.segments = segments.data() + segments.size();
+    job.segment_count = std::ssize(runs);
+    job.depth = row;
+    job.columns = block.count;
+    job.fetch_step = kLineFloats;
+    for (const TapRun& run : runs)
+      segments.push_back({run.a, run.first * depth_ * block.vectors * kernels_.lanes});
+    terms += job.segment_count * row * block.vectors;
+  }
+  const int64_t ahead = std::clamp<int64_t>(ceil_div(kTermsAhead, terms), 1, kMostTilesAhead);
   const float* const outputs =
       (jobs[0].residual != nullptr ? jobs[0].residual : jobs[0].c) - blocks[0].first;
   for (int64_t tile = 0; tile < tiles; ++tile) {
@@ -208,33 +230,31 @@ void Correlation::run_by_rows(const RowTable& rows, const TapRun& tap,
     const float* const* const input = rows.input.data() + begin;
     const int64_t* const output = rows.output.data() + begin;
     const int64_t last = end - begin - 1;
-    const int64_t read = (last + 1) * sides_.in_channels;
+    const int64_t read = (last + 1) * row;
     const int64_t written = (last + 1) * sides_.out_channels;
     const bool whole = chunks_ == 1 && g_.groups == 1;
-    bool fetches_inputs = whole && input[last] - input[0] == last * sides_.in_channels;
+    bool fetches_inputs = whole && input[last] - input[0] == last * row;
     bool fetches_outputs =
         whole && !jobs[0].streams && output[last] - output[0] == last * sides_.out_channels;
     if (fetches_inputs && fetches_outputs && (count == 1 || !is_far_))
       (read > written ? fetches_outputs : fetches_inputs) = false;
-    // Of both, the first block fetches the inputs, for it has a step for each line of them.
-    const int64_t first_for_outputs = fetches_inputs && fetches_outputs ? 1 : 0;
+    // Of both, the first blocks fetch the inputs, for each has a step for each line of a run's.
+    const auto run_count = std::ssize(runs);
+    const int64_t first_for_outputs =
+        fetches_inputs && fetches_outputs ? std::min(run_count, count - 1) : 0;
     for (int64_t i = 0; i < count; ++i) {
       TileJob& job = jobs[static_cast<std::size_t>(i)];
-      const Block& block = blocks[static_cast<std::size_t>(i)];
-      job.segments = &segment;
-      job.segment_count = 1;
-      job.depth = depth_;
-      job.columns = block.count;
       job.rows = input;
       job.c_offset = output;
       job.fetch = nullptr;
       if (fetches_outputs && i >= first_for_outputs)
-        job.fetch = outputs + output[0] + written +
+        job.fetch = outputs + output[0] + written * ahead +
                     written * (i - first_for_outputs) / (count - first_for_outputs);
+      else if (fetches_inputs && run_count > 1)
+        job.fetch = input[0] + runs[static_cast<std::size_t>(i % run_count)].a + read * ahead;
       else if (fetches_inputs)
-        job.fetch = input[0] + read + (fetches_outputs ? 0 : read * i / count);
-      job.fetch_step = kLineFloats;
-      tiles_for(block, job.columns)[last + 1](job);
+        job.fetch = input[0] + read * ahead + (fetches_outputs ? 0 : read * i / count);
+      tiles_for(blocks[static_cast<std::size_t>(i)], job.columns)[last + 1](job);
     }
   }
 }

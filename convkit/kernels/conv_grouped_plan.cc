@@ -19,7 +19,7 @@ namespace {
 // Beyond this the input comes from far away: fetch it ahead.
 constexpr double kManyBytes = 4 << 20;
 // And beyond this from memory, which wants to be asked in order, for the output's lines as well.
-constexpr double kHugeBytes = 20 << 20;
+constexpr double kHugeBytes = 10 << 20;
 
 // What a kernel spends besides a block's multiply-adds, in outputs.
 constexpr int64_t kBlockOverhead = 3;
