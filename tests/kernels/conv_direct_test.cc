@@ -34,26 +34,33 @@ std::vector<float> run(const ConvProgram& program, const ConvData& data, const f
   return y;
 }
 
-// Many rows and several blocks of columns: each tile of rows meets all blocks. A layer of one block
-// has but one order.
+// Many rows and several blocks of columns: each tile of rows meets all blocks, where windows do not
+// overlap. A layer of one block has but one order.
 TEST(ConvDirect, OrderOfBlocksAndRowsChangesNoBit) {
-  constexpr int64_t kSize = 80;
-  const ConvGeometry g = layer(64, 128, kSize, 1);
-  const ConvGeometry narrow = layer(64, 16, kSize, 1);
-  const ConvData data(g, 7);
-  const auto all =
-      run(*kernels::prepare_direct(g, Direction::forward), data, data.w.data(), data.bias.data());
-  const auto program = kernels::prepare_direct(narrow, Direction::forward);
-  ConvData part(narrow, 8);
-  part.x = data.x;
-  for (int64_t first = 0; first < g.out_channels; first += narrow.out_channels) {
-    for (std::size_t i = 0; i < part.dy.size(); ++i)
-      part.dy[i] = data.dy[i / 16 * 128 + static_cast<std::size_t>(first) + i % 16];
-    const auto y =
-        run(*program, part, data.w.data() + first * g.in_channels, data.bias.data() + first);
-    for (std::size_t i = 0; i < y.size(); ++i)
-      ASSERT_EQ(y[i], all[i / 16 * 128 + static_cast<std::size_t>(first) + i % 16])
-          << "row " << i / 16 << ", channel " << static_cast<std::size_t>(first) + i % 16;
+  for (const int64_t window : {1, 2}) {
+    ConvGeometry g = layer(64, 128, 80 * window, window);
+    g.pad_lo = g.pad_hi = {0, 0, 0};
+    g.stride = {1, window, window};
+    g = kernels::with_output_size(g);
+    ConvGeometry narrow = g;
+    narrow.out_channels = 16;
+    const ConvData data(g, 7);
+    const auto all =
+        run(*kernels::prepare_direct(g, Direction::forward), data, data.w.data(), data.bias.data());
+    const auto program = kernels::prepare_direct(narrow, Direction::forward);
+    ConvData part(narrow, 8);
+    part.x = data.x;
+    for (int64_t first = 0; first < g.out_channels; first += narrow.out_channels) {
+      const auto element = [&](std::size_t i) {
+        return i / 16 * 128 + static_cast<std::size_t>(first) + i % 16;
+      };
+      for (std::size_t i = 0; i < part.dy.size(); ++i) part.dy[i] = data.dy[element(i)];
+      const auto y = run(*program, part, data.w.data() + first * window * window * g.in_channels,
+                         data.bias.data() + first);
+      for (std::size_t i = 0; i < y.size(); ++i)
+        ASSERT_EQ(y[i], all[element(i)])
+            << "window " << window << ", row " << i / 16 << ", channel " << element(i) % 128;
+    }
   }
 }
 
