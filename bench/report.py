@@ -23,10 +23,11 @@ takes some two hours on two cores, and 8 GB of memory. [CONTRIBUTING.md](../CONT
 a single layer.
 
 - **Side by side.** For each layer, convkit and the peers run in one program and take turns in random order: five turns
-  each, of 40 ms or one call, whichever is longer (three turns for calls of more than half a second, a single call beyond
-  two seconds; calls of 0.07 seconds and more whose first takes twice as long as another's get two turns or one). The
-  figure is the median of the turns. Before a turn the others' threads are put to rest, and the work is done once untimed. Where other processes took more than a twentieth of a processor's time meanwhile, the layer is
-  measured again.
+  each, of 40 ms or one call, whichever is longer (three turns for calls of more than half a second, a single call
+  beyond two seconds; calls of 0.07 seconds and more whose first takes twice as long as another's get two turns or one).
+  The figure is the median of the turns. Before a turn the others' threads are put to rest, and the work is done once
+  untimed. Where other processes took more than a twentieth of a processor's time meanwhile, the layer is measured
+  again.
 - **A ratio** is the time of the faster of the two peers over convkit's: above 1, convkit is faster. Means of ratios
   are geometric; over the layers of a net each layer counts as often as the net has it.
 - **What each side is given.** All compute in float32, without bias, on tensors of their own with numbers of [-1, 1).

@@ -96,7 +96,7 @@ convkit_module(kernels USES base LINKS hwy::hwy
   COLD batch_norm batch_norm_pool conv conv_algorithm conv_cost conv_fft_plan conv_geometry
        conv_lattice conv_planner conv_program conv_tuning conv_winograd pool
        target winograd_axes
-  O2 batch_norm_loops batch_norm_pool_loops elementwise softmax)
+  O2 batch_norm_loops batch_norm_pool_loops elementwise pool_loops softmax winograd_transform)
 convkit_module(autograd SMALL USES tensor)
 convkit_module(ops USES autograd kernels
   COLD activation adaptive_pool arithmetic axes batch_norm conv cross_entropy linear loss pad pool

@@ -48,7 +48,7 @@ WinogradCorrelation::WinogradCorrelation(const ConvGeometry& geometry, Direction
   out_channels_ = flip_ ? g.in_channels : g.out_channels;
   taps_d_ = g.kernel[0];
   taps_ = g.kernel[0] * g.kernel[1] * g.kernel[2];
-  grid_ = WinogradTiles(transforms_.tile, batch_, out_);
+  grid_ = WinogradTiles(transforms_, batch_, out_);
   total_tiles_ = grid_.count();
   if (way == Way::parts) {
     plan_parts(kMaxTileVectors);
@@ -130,7 +130,7 @@ void WinogradCorrelation::plan_parts(int vectors) {
 
 ConvWork WinogradCorrelation::work() const {
   const auto lanes = static_cast<double>(tiles_.lanes);
-  const auto all_points = static_cast<double>(points() * total_tiles_);
+  const auto all_points = static_cast<double>(grid_.products());
   int64_t slices = 0;  // pairs of an output's depth and a tap that sees the input
   for (int64_t d = 0; d < out_[0]; ++d)
     slices += std::max<int64_t>(0, end_depth(d) - first_depth(d));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
@@ -47,12 +48,7 @@ class WinogradCorrelation final : public ConvProgram {
   ConvWork work() const override;
 
  private:
-  // Indices [first, end) of tiles, depths or channels.
-  struct Range {
-    int64_t first;
-    int64_t end;
-    int64_t count() const { return end - first; }
-  };
+  using Range = WinogradTiles::Range;  // of tiles, depths or channels
   // The products of one depth of some tiles: [point][tile][column].
   struct Products {
     float* data;
@@ -113,9 +109,20 @@ class WinogradCorrelation final : public ConvProgram {
   // All points of one tile at one depth of the input; floats from part to part of the channels.
   void transform_tile(const float* x, int64_t tile, int64_t depth, float* to,
                       int64_t part_step) const;
-  RowTable rows(const float* store, int64_t tiles, int64_t products_pitch,
-                std::pmr::memory_resource* memory) const;
-  void multiply(const RowTable& rows, int64_t ring, int64_t d, int64_t point, const float* packed,
+  // Rows of the tiles that have a point, by point. Those with the same tiles share a table.
+  class TileRows {
+   public:
+    TileRows(const WinogradCorrelation& of, const Range& tiles, const float* store,
+             int64_t products_pitch, std::pmr::memory_resource* memory);
+    const RowTable& of_point(int64_t point) const {
+      return tables_[static_cast<std::size_t>(table_[static_cast<std::size_t>(point)])];
+    }
+
+   private:
+    std::pmr::vector<RowTable> tables_;
+    std::array<int, kMostTilePixels> table_ = {};
+  };
+  void multiply(const TileRows& rows, int64_t ring, int64_t d, int64_t point, const float* packed,
                 const Products& products) const;
   void store_tiles(const Range& tiles, int64_t d, const Products& products,
                    const ConvEpilogue& epilogue, float* y) const;
@@ -126,7 +133,7 @@ class WinogradCorrelation final : public ConvProgram {
   void run_parts(const float* x, const Taps& taps, const ConvEpilogue& epilogue, float* y) const;
   void run_group(const float* store, const Taps& taps, int64_t block, const Range& tiles,
                  const Range& depths, const ConvEpilogue& epilogue, float* y) const;
-  void multiply_part(const RowTable& rows, const float* panels, const Range& depths, int64_t part,
+  void multiply_part(const TileRows& rows, const float* panels, const Range& depths, int64_t part,
                      const Lines& next, float* products) const;
 
   int64_t batch_;

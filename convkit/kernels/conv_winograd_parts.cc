@@ -81,7 +81,7 @@ void WinogradCorrelation::run_group(const float* store, const Taps& taps, int64_
   Buffer<float> panels(static_cast<std::size_t>(taps_d_ * points() * panel));
   Buffer<float> turned(static_cast<std::size_t>(taps.turned ? 0 : part_channels_ * taps_ * width_));
   TaskMemory memory;
-  const RowTable table = rows(store, tiles.count(), width_, &memory);
+  const TileRows rows(*this, tiles, store, width_, &memory);
   const auto lines = [&](int64_t of_block, int64_t i) -> Lines {
     const Range channels = part(i);
     if (taps.turned)
@@ -102,7 +102,7 @@ void WinogradCorrelation::run_group(const float* store, const Taps& taps, int64_
       next = lines(block, i + 1);
     else if (block + 1 < column_blocks_)
       next = lines(block + 1, 0);
-    multiply_part(table, panels.data(), depths, i, next, products.data());
+    multiply_part(rows, panels.data(), depths, i, next, products.data());
   }
   for (int64_t d = depths.first; d < depths.end; ++d)
     store_tiles(
@@ -112,13 +112,11 @@ void WinogradCorrelation::run_group(const float* store, const Taps& taps, int64_
 }
 
 // Adds the products of one part of the input channels.
-void WinogradCorrelation::multiply_part(const RowTable& rows, const float* panels,
+void WinogradCorrelation::multiply_part(const TileRows& rows, const float* panels,
                                         const Range& depths, int64_t i, const Lines& next,
                                         float* products) const {
   const int64_t panel = kept_apart(part_channels_ * width_);
   const int64_t step = kept_apart(group_tiles_ * width_);
-  const auto count = static_cast<int64_t>(rows.output.size());
-  const int64_t heights = ceil_div(count, tiles_.max_rows[vectors_]);
   TileSegment segments[kMostWinogradTapsD];
   TileJob job;
   job.segments = segments;
@@ -129,7 +127,10 @@ void WinogradCorrelation::multiply_part(const RowTable& rows, const float* panel
   // Each tile fetches a line with each term: first what the next part is made of.
   int64_t row = 0;
   int64_t line = 0;
-  for (int64_t point = 0; point < points(); ++point)
+  for (int64_t point = 0; point < points(); ++point) {
+    const RowTable& table = rows.of_point(point);
+    const auto count = std::ssize(table.output);
+    const int64_t heights = ceil_div(count, tiles_.max_rows[vectors_]);
     for (int64_t d = depths.first; d < depths.end; ++d) {
       job.segment_count = 0;
       for (int64_t depth = first_depth(d); depth < end_depth(d); ++depth)
@@ -143,8 +144,8 @@ void WinogradCorrelation::multiply_part(const RowTable& rows, const float* panel
       for (int64_t part = 0; part < heights; ++part) {
         const int64_t begin = count * part / heights;
         const int64_t end = count * (part + 1) / heights;
-        job.rows = rows.input.data() + begin;
-        job.c_offset = rows.output.data() + begin;
+        job.rows = table.input.data() + begin;
+        job.c_offset = table.output.data() + begin;
         if (line < next.floats) {
           job.fetch = next.data + row * next.step + line;
           job.fetch_step = next.step;
@@ -155,12 +156,13 @@ void WinogradCorrelation::multiply_part(const RowTable& rows, const float* panel
           }
         } else {
           // The inputs of the next rows, which lie side by side.
-          job.fetch = rows.input.front() + newest + (end < count ? end * pitch_ : point_step());
+          job.fetch = table.input.front() + newest + (end < count ? end * pitch_ : point_step());
           job.fetch_step = kLineFloats;
         }
         tiles_.run[vectors_][end - begin](job);
       }
     }
+  }
 }
 
 }  // namespace convkit::kernels

@@ -22,16 +22,28 @@ void WinogradCorrelation::run(const float* x, const float* packed, const ConvEpi
     run_blocks(x, packed, epilogue, y);
 }
 
-RowTable WinogradCorrelation::rows(const float* store, int64_t tiles, int64_t products_pitch,
-                                   std::pmr::memory_resource* memory) const {
-  RowTable rows(memory);
-  rows.input.reserve(static_cast<std::size_t>(tiles));
-  rows.output.reserve(static_cast<std::size_t>(tiles));
-  for (int64_t i = 0; i < tiles; ++i) {
-    rows.input.push_back(store + i * pitch_);
-    rows.output.push_back(i * products_pitch);
+WinogradCorrelation::TileRows::TileRows(const WinogradCorrelation& of, const Range& tiles,
+                                        const float* store, int64_t products_pitch,
+                                        std::pmr::memory_resource* memory)
+    : tables_(memory) {
+  std::array<Range, 4> known;
+  for (int64_t point = 0; point < of.points(); ++point) {
+    const Range some = of.grid_.with_point(point).within(tiles);
+    const auto count = std::ssize(tables_);
+    const auto* const found = std::find_if(
+        known.begin(), known.begin() + count,
+        [&](const Range& range) { return range.first == some.first && range.end == some.end; });
+    table_[static_cast<std::size_t>(point)] = static_cast<int>(found - known.begin());
+    if (found != known.begin() + count) continue;
+    known[static_cast<std::size_t>(count)] = some;
+    RowTable& table = tables_.emplace_back(memory);
+    table.input.reserve(static_cast<std::size_t>(some.count()));
+    table.output.reserve(static_cast<std::size_t>(some.count()));
+    for (int64_t i = some.first - tiles.first; i < some.end - tiles.first; ++i) {
+      table.input.push_back(store + i * of.pitch_);
+      table.output.push_back(i * products_pitch);
+    }
   }
-  return rows;
 }
 
 // What the taps along D share stays in a ring of slices.
@@ -48,7 +60,8 @@ void WinogradCorrelation::run_blocks(const float* x, const float* packed,
     Buffer<float> store(static_cast<std::size_t>(ring * slice_floats()));
     Buffer<float> products(static_cast<std::size_t>(points() * step));
     TaskMemory memory;
-    const RowTable table = rows(store.data(), tiles, chunk_ * width_, &memory);
+    const TileRows rows(*this, {first_tile, first_tile + tiles}, store.data(), chunk_ * width_,
+                        &memory);
     int64_t next = first_depth(first);
     for (int64_t d = first; d < end; ++d) {
       for (next = std::max(next, first_depth(d)); next < end_depth(d); ++next)
@@ -61,7 +74,7 @@ void WinogradCorrelation::run_blocks(const float* x, const float* packed,
                                 step,
                                 {column, std::min(column_blocks_, column + chunk_)}};
         for (int64_t point = 0; point < points(); ++point)
-          multiply(table, ring, d, point, packed, chunk);
+          multiply(rows, ring, d, point, packed, chunk);
         store_tiles({first_tile, first_tile + tiles}, d, chunk, epilogue, y);
       }
     }
@@ -90,13 +103,13 @@ void WinogradCorrelation::run_slabs(const float* x, const float* packed,
                        store.data() + task / parts * slice_floats() + i * pitch_, 0);
     });
     TaskMemory memory;
-    const RowTable table = rows(store.data(), tiles, columns_, &memory);
+    const TileRows rows(*this, {first_tile, first_tile + tiles}, store.data(), columns_, &memory);
     parallel_for(points() * shares, [&](int64_t task) {
       const int64_t share = task % shares;
       const Range blocks = {column_blocks_ * share / shares, column_blocks_ * (share + 1) / shares};
       for (int64_t d = 0; d < out_[0]; ++d)
         multiply(
-            table, in_[0], d, task / shares, packed,
+            rows, in_[0], d, task / shares, packed,
             {products.data() + d * depth_floats + blocks.first * width_, columns_, step, blocks});
     });
     parallel_for(out_[0] * parts, [&](int64_t task) {

@@ -45,7 +45,7 @@ class WinogradWeight : public ConvProgram {
     };
     pitch_x_ = padded(g.in_channels);
     pitch_dy_ = padded(g.out_channels);
-    grid_ = WinogradTiles(transforms_.tile, g.batch, g.out);
+    grid_ = WinogradTiles(transforms_, g.batch, g.out);
     total_tiles_ = grid_.count();
     slab_tiles_ =
         std::clamp<int64_t>(kSlabFloats / (points() * (g.in[0] * pitch_x_ + g.out[0] * pitch_dy_)),
@@ -72,8 +72,8 @@ class WinogradWeight : public ConvProgram {
   int64_t slices() const { return g_.in[0] + g_.out[0]; }
   void transform(const float* x, const float* dy, int64_t tile, int64_t slice, float* v,
                  float* s) const;
-  void multiply(const float* v, const float* s, int64_t tiles, int64_t task, bool accumulate,
-                float* sums) const;
+  void multiply(const float* v, const float* s, const WinogradTiles::Range& some, int64_t task,
+                bool accumulate, float* sums) const;
   int64_t point_floats() const { return g_.kernel[0] * g_.out_channels * pitch_m_; }
   int64_t part_floats() const { return points() * point_floats(); }
 
@@ -106,6 +106,7 @@ void WinogradWeight::transform(const float* x, const float* dy, int64_t tile, in
   const int64_t depth = input ? slice : slice - g_.in[0];
   const int64_t channels = input ? g_.in_channels : g_.out_channels;
   WinogradTiles::Place first = grid_.place(tile);
+  const WinogradSize size = grid_.size(first);
   if (input) {
     first.h -= g_.pad_lo[1];
     first.w -= g_.pad_lo[2];
@@ -117,20 +118,24 @@ void WinogradWeight::transform(const float* x, const float* dy, int64_t tile, in
               pixels);
   const int64_t place = depth * slab_tiles_ + tile % slab_tiles_;
   if (input)
-    transforms_.input(pixels, channels, v + place * pitch_x_, point_x_);
+    transforms_.input(pixels, channels, size, v + place * pitch_x_, point_x_);
   else
-    transforms_.slope(pixels, channels, s + place * pitch_dy_, point_dy_);
+    transforms_.slope(pixels, channels, size, s + place * pitch_dy_, point_dy_);
 }
 
-// sums[point][tap along D][co][ci] of one point and block of ci, over the tiles of a slab.
-void WinogradWeight::multiply(const float* v, const float* s, int64_t tiles, int64_t task,
-                              bool accumulate, float* sums) const {
+// sums[point][tap along D][co][ci] of one point and block of ci, over those of some tiles of a slab
+// that have the point.
+void WinogradWeight::multiply(const float* v, const float* s, const WinogradTiles::Range& some,
+                              int64_t task, bool accumulate, float* sums) const {
   const int64_t point = task / columns_;
   const int64_t first = task % columns_ * width_;
+  const WinogradTiles::Range having = grid_.with_point(point).within(some);
+  const int64_t tiles = having.count();
+  const int64_t tile = having.first % slab_tiles_;
   const int64_t left = g_.in_channels - first;
   const int vectors = left > kernels_.lanes ? 2 : 1;
-  const float* const from = v + point * point_x_ + first;
-  const float* const slopes = s + point * point_dy_;
+  const float* const from = v + point * point_x_ + tile * pitch_x_ + first;
+  const float* const slopes = s + point * point_dy_ + tile * pitch_dy_;
   TaskMemory memory;
   RowTable rows(&memory);
   rows.input.reserve(static_cast<std::size_t>(g_.out_channels));
@@ -154,8 +159,8 @@ void WinogradWeight::multiply(const float* v, const float* s, int64_t tiles, int
         segments.push_back({d * slab_tiles_ * pitch_dy_, depth * slab_tiles_ * pitch_x_});
     }
     // Slices of tiles in turn, in pieces of at most kDepth tiles.
-    const int64_t at_once = std::max<int64_t>(1, kDepth / tiles);
-    const auto count = static_cast<int64_t>(segments.size());
+    const int64_t at_once = std::max<int64_t>(1, kDepth / std::max<int64_t>(1, tiles));
+    const int64_t count = tiles > 0 ? std::ssize(segments) : 0;
     job.accumulate = accumulate;
     for (int64_t begin = 0; begin < count; begin += at_once) {
       job.segments = segments.data() + begin;
@@ -168,7 +173,7 @@ void WinogradWeight::multiply(const float* v, const float* s, int64_t tiles, int
         job.accumulate = true;
       }
     }
-    if (count == 0 && !accumulate) {  // a tap that sees padding only
+    if (count == 0 && !accumulate) {  // a tap that sees padding only, or a point of other tiles
       job.segment_count = 0;
       run_tiles(rows, kernels_.run[vectors], kernels_.max_rows[vectors], job);
     }
@@ -177,7 +182,7 @@ void WinogradWeight::multiply(const float* v, const float* s, int64_t tiles, int
 
 ConvWork WinogradWeight::work() const {
   const auto lanes = static_cast<double>(kernels_.lanes);
-  const auto all_points = static_cast<double>(points() * total_tiles_);
+  const auto all_points = static_cast<double>(grid_.products());
   const auto depths = static_cast<double>(g_.kernel[0] * g_.out[0]);
   const auto outputs = static_cast<double>(g_.out_channels);
   ConvWork work;
@@ -215,10 +220,9 @@ void WinogradWeight::run(const float* x, const float* dy, const ConvEpilogue&, f
     const int64_t products = points() * columns_;
     parallel_for(parts_ * products, [&](int64_t task) {
       const int64_t part = task / products;
-      const int64_t begin = tiles * part / parts_;
-      multiply(v.data() + begin * pitch_x_, s.data() + begin * pitch_dy_,
-               tiles * (part + 1) / parts_ - begin, task % products, first > 0,
-               sums.data() + part * part_floats());
+      multiply(v.data(), s.data(),
+               {first + tiles * part / parts_, first + tiles * (part + 1) / parts_},
+               task % products, first > 0, sums.data() + part * part_floats());
     });
   }
   const int64_t taps = transforms_.tile.taps_h * transforms_.tile.taps_w;

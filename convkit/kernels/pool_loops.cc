@@ -122,8 +122,8 @@ HWY_INLINE void store_max(D d, hn::VFromD<D> best, hn::VFromD<hn::RebindToSigned
 // The maxima of the channels [channel, channel + lanes) over one window, in PyTorch's words for
 // NaN.
 template <class Reader, class T, class Tap, class D>
-void max_of_window(D d, const Reader& reader, int64_t channel, const Taps& taps, const T* from,
-                   T* y, Tap* kept) {
+HWY_NOINLINE void max_of_window(D d, const Reader& reader, int64_t channel, const Taps& taps,
+                                const T* from, T* y, Tap* kept) {
   const hn::RebindToSigned<D> di;
   const auto read = reader.at(d, channel);
   auto best = hn::Set(d, -std::numeric_limits<T>::infinity());

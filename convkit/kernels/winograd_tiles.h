@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "convkit/base/checked.h"
@@ -10,7 +11,12 @@
 /// Where the tiles of Winograd's convolution lie. Internal to kernels/.
 namespace convkit::kernels {
 
-/// The tiles of one depth of the outputs, over a batch, in the order of memory.
+/// The tiles of one depth of the outputs, over a batch. Tiles that are short along an axis come
+/// apart from the others, so that those which have a point are one range:
+///
+///   short along H | whole | short along W | short along both
+///
+/// each in the order of memory.
 class WinogradTiles {
  public:
   /// The first output of a tile.
@@ -19,24 +25,82 @@ class WinogradTiles {
     int64_t h;
     int64_t w;
   };
+  /// Indices [first, end) of tiles.
+  struct Range {
+    int64_t first;
+    int64_t end;
+    int64_t count() const { return end - first; }
+    Range within(const Range& other) const {
+      const int64_t begin = std::clamp(first, other.first, other.end);
+      return {begin, std::clamp(end, begin, other.end)};
+    }
+  };
 
   WinogradTiles() = default;
-  WinogradTiles(const WinogradTile& tile, int64_t batch, const Extents& out)
-      : tile_(tile),
-        along_h_(ceil_div(out[1], tile.out_h)),
-        along_w_(ceil_div(out[2], tile.out_w)),
-        count_(batch * along_h_ * along_w_) {}
+  WinogradTiles(const WinogradKernels& kernels, int64_t batch, const Extents& out)
+      : tile_(kernels.tile), out_h_(out[1]), out_w_(out[2]) {
+    const auto whole = [&](int64_t size, int tile) {
+      return kernels.shortens ? size / tile : ceil_div(size, tile);
+    };
+    whole_h_ = whole(out_h_, tile_.out_h);
+    whole_w_ = whole(out_w_, tile_.out_w);
+    const int64_t rest_h = ceil_div(out_h_, tile_.out_h) - whole_h_;
+    const int64_t rest_w = ceil_div(out_w_, tile_.out_w) - whole_w_;
+    whole_first_ = batch * rest_h * whole_w_;
+    short_w_first_ = whole_first_ + batch * whole_h_ * whole_w_;
+    short_both_first_ = short_w_first_ + batch * whole_h_ * rest_w;
+    count_ = short_both_first_ + batch * rest_h * rest_w;
+  }
 
   int64_t count() const { return count_; }
+  bool has_short() const { return whole_first_ > 0 || short_w_first_ < count_; }
   Place place(int64_t tile) const {
-    return {tile / along_w_ / along_h_, tile / along_w_ % along_h_ * tile_.out_h,
-            tile % along_w_ * tile_.out_w};
+    const int64_t last_h = whole_h_ * tile_.out_h;
+    const int64_t last_w = whole_w_ * tile_.out_w;
+    if (tile < whole_first_) return {tile / whole_w_, last_h, tile % whole_w_ * tile_.out_w};
+    if (tile >= short_both_first_) return {tile - short_both_first_, last_h, last_w};
+    if (tile >= short_w_first_) {
+      const int64_t i = tile - short_w_first_;
+      return {i / whole_h_, i % whole_h_ * tile_.out_h, last_w};
+    }
+    const int64_t i = tile - whole_first_;
+    return {i / whole_w_ / whole_h_, i / whole_w_ % whole_h_ * tile_.out_h,
+            i % whole_w_ * tile_.out_w};
+  }
+  /// Outputs of a tile that exist.
+  WinogradSize size(const Place& at) const {
+    return {static_cast<int>(std::min<int64_t>(tile_.out_h, out_h_ - at.h)),
+            static_cast<int>(std::min<int64_t>(tile_.out_w, out_w_ - at.w))};
+  }
+  /// The tiles that have a point: whole ones do, short ones not all.
+  Range with_point(int64_t point) const {
+    const bool all_h =
+        in_short(point / tile_.in_w(), out_h_ - whole_h_ * tile_.out_h, tile_.in_h());
+    const bool all_w =
+        in_short(point % tile_.in_w(), out_w_ - whole_w_ * tile_.out_w, tile_.in_w());
+    return {all_h ? 0 : whole_first_, !all_w ? short_w_first_ : all_h ? count_ : short_both_first_};
+  }
+  /// Sum over all points of the tiles that have them.
+  int64_t products() const {
+    int64_t sum = 0;
+    for (int64_t point = 0; point < tile_.points(); ++point) sum += with_point(point).count();
+    return sum;
   }
 
  private:
+  // Whether tiles of so many outputs along an axis have this one of its points (WinogradKernels).
+  static bool in_short(int64_t point, int64_t outputs, int points) {
+    return outputs <= 0 || point <= outputs || point == points - 1;
+  }
+
   WinogradTile tile_ = {};
-  int64_t along_h_ = 1;
-  int64_t along_w_ = 1;
+  int64_t out_h_ = 0;
+  int64_t out_w_ = 0;
+  int64_t whole_h_ = 0;  // whole tiles along an axis
+  int64_t whole_w_ = 0;
+  int64_t whole_first_ = 0;
+  int64_t short_w_first_ = 0;
+  int64_t short_both_first_ = 0;
   int64_t count_ = 0;
 };
 

@@ -14,6 +14,11 @@
 /// Textbooks take ±1, ±2 for F(4, 3), whose errors are four times larger. In two dimensions the
 /// transforms apply along both axes. The gradient of the weight is F(r, m) at the same points: m
 /// "taps" of slopes, r results.
+///
+/// Where outputs end inside of a tile of four, its shorter tile of m' takes the first m' + 1 finite
+/// points, ∞, and the same transformed weights: with N over the points of F(4, 3) and N' over
+/// those of the shorter tile, row p of its Bᵀ holds the coefficients of N'(t) / (t − p) times the
+/// product over the points q left out of (p − q).
 namespace convkit::kernels {
 
 /// Which axes are transformed, and how: tiles of `out` outputs read `in` inputs along H and W.
@@ -27,14 +32,18 @@ struct WinogradTile {
   int points() const { return in_h() * in_w(); }
 };
 
-/// Where one tile of a tensor lies: pixel (i, j) at origin + i·row_step + j·pixel_step, of which
-/// those with i < rows and j < columns exist.
+/// Outputs of a tile that exist.
+struct WinogradSize {
+  int rows;
+  int columns;
+};
+
+/// Where one tile of a tensor lies: pixel (i, j) at origin + i·row_step + j·pixel_step.
 struct WinogradOutput {
   int64_t offset;  ///< floats from the start of the tensor
   int64_t row_step;
   int64_t pixel_step;
-  int rows;
-  int columns;
+  WinogradSize size;
 };
 
 /// What becomes of the outputs; as ConvEpilogue, for the channels from the first one on.
@@ -63,10 +72,14 @@ struct WinogradTaps {
 /// in the transformed domain is whole vectors: what lies behind the last channel is unspecified.
 struct WinogradKernels {
   WinogradTile tile;
+  /// Whether a tile of fewer outputs needs fewer points: along an axis of four outputs those before
+  /// point out + 1, and the last. Products of the others are not read. Else all tiles are whole.
+  bool shortens;
 
   /// Bᵀ x B: to[p·point_step + c] for the points p and c < channels, from the pixels
   /// pixels[i·in_w + j][c].
-  void (*input)(const float* const* pixels, int64_t channels, float* to, int64_t point_step);
+  void (*input)(const float* const* pixels, int64_t channels, const WinogradSize& size, float* to,
+                int64_t point_step);
 
   /// Aᵀ m A: the outputs of a tile from m[p·point_step + c], c < channels.
   void (*output)(const float* m, int64_t point_step, int64_t channels,
@@ -76,7 +89,9 @@ struct WinogradKernels {
   void (*weight)(const WinogradTaps& w, float* to, int64_t channel_step, int64_t point_step);
 
   /// G' dy G'ᵀ of F(taps, out): to[p·point_step + c] from the pixels pixels[i·out_w + j][c].
-  void (*slope)(const float* const* pixels, int64_t channels, float* to, int64_t point_step);
+  /// Those behind the tile's size are zeros.
+  void (*slope)(const float* const* pixels, int64_t channels, const WinogradSize& size, float* to,
+                int64_t point_step);
 
   /// A'ᵀ m A' of F(taps, out): dw[tap·tap_step + c] from m[p·point_step + c], c < channels.
   void (*gradient)(const float* m, int64_t point_step, int64_t channels, float* dw,

@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "convkit/kernels/winograd_tiles.h"
 #include "convkit/kernels/winograd_transform.h"
 #include "tests/kernels/conv_check.h"
 
@@ -16,6 +20,8 @@ using kernels::conv_algorithm;
 using kernels::kDirections;
 using kernels::parse_problem;
 using kernels::WinogradKernels;
+using kernels::WinogradSize;
+using kernels::WinogradTile;
 using kernels::WinogradVariant;
 
 constexpr int kLanes = 16;  // no vector is wider
@@ -65,33 +71,43 @@ struct Growth {
   std::vector<double> gradients;
 };
 
-Growth growth_of(WinogradVariant variant) {
+WinogradSize whole(const WinogradTile& tile) { return {tile.out_h, tile.out_w}; }
+
+// Of tiles of so many outputs.
+Growth growth_of(WinogradVariant variant, const WinogradSize& size) {
   const WinogradKernels& kernels = kernels::winograd_kernels(variant);
   const int points = kernels.tile.points();
   const int outputs = kernels.tile.out_h * kernels.tile.out_w;
   const int taps = kernels.tile.taps_h * kernels.tile.taps_w;
   const auto input = matrix(points, points, [&](const float*, const float* const* x, float* to) {
-    kernels.input(x, 1, to, kLanes);
+    kernels.input(x, 1, size, to, kLanes);
   });
   const auto output = matrix(outputs, points, [&](const float* m, const float* const*, float* to) {
-    kernels.output(m, kLanes, 1, {},
-                   {.offset = 0,
-                    .row_step = kernels.tile.out_w * kLanes,
-                    .pixel_step = kLanes,
-                    .rows = kernels.tile.out_h,
-                    .columns = kernels.tile.out_w},
-                   to);
+    kernels.output(
+        m, kLanes, 1, {},
+        {.offset = 0, .row_step = kernels.tile.out_w * kLanes, .pixel_step = kLanes, .size = size},
+        to);
   });
   const auto weight = matrix(points, taps, [&](const float* w, const float* const*, float* to) {
     kernels.weight({w, 0, kLanes, 1, kLanes, false}, to, 0, kLanes);
   });
-  const auto slope = matrix(points, outputs, [&](const float*, const float* const* dy, float* to) {
-    kernels.slope(dy, 1, to, kLanes);
+  const std::vector<float> zeros(kLanes, 0.0f);
+  const int existing = size.rows * size.columns;
+  const auto slope = matrix(points, existing, [&](const float*, const float* const* dy, float* to) {
+    std::vector<const float*> pixels;
+    for (int i = 0; i < kernels.tile.out_h; ++i)
+      for (int j = 0; j < kernels.tile.out_w; ++j)
+        pixels.push_back(i < size.rows && j < size.columns ? dy[i * size.columns + j]
+                                                           : zeros.data());
+    kernels.slope(pixels.data(), 1, size, to, kLanes);
   });
   const auto gradient = matrix(taps, points, [&](const float* m, const float* const*, float* to) {
     kernels.gradient(m, kLanes, 1, to, kLanes);
   });
   return {growth(output, input, weight), growth(gradient, input, slope)};
+}
+Growth growth_of(WinogradVariant variant) {
+  return growth_of(variant, whole(kernels::winograd_kernels(variant).tile));
 }
 
 double largest(const std::vector<double>& values) {
@@ -111,6 +127,75 @@ TEST(Winograd, ErrorGrowthIsWhatItsTransformsAmplify) {
   EXPECT_GE(four, 0.99 * conv_algorithm("winograd4").error_growth);
   EXPECT_LE(two, conv_algorithm("winograd2").error_growth * (1.0 + 1e-6));
   EXPECT_GE(two, 0.99 * conv_algorithm("winograd2").error_growth);
+}
+
+// Shorter tiles, of fewer points with weights of whole tiles, amplify errors less.
+TEST(Winograd, ErrorGrowthOfShortTilesIsBelowThatOfWholeOnes) {
+  const double whole_ones = conv_algorithm("winograd4").error_growth;
+  for (const WinogradVariant variant : {WinogradVariant::f4x4, WinogradVariant::f4}) {
+    const WinogradTile& tile = kernels::winograd_kernels(variant).tile;
+    for (int rows = 1; rows <= tile.out_h; ++rows)
+      for (int columns = 1; columns < tile.out_w; ++columns) {
+        const Growth growth = growth_of(variant, {rows, columns});
+        EXPECT_LT(largest(growth.outputs), whole_ones) << rows << "×" << columns;
+        EXPECT_LT(largest(growth.gradients), whole_ones) << rows << "×" << columns;
+      }
+  }
+}
+
+TEST(WinogradTiles, NumbersEachPlaceOnceAndThoseThatHaveAPointInOneRange) {
+  constexpr int64_t kBatch = 2;
+  for (const WinogradVariant variant :
+       {WinogradVariant::f4x4, WinogradVariant::f2x2, WinogradVariant::f4}) {
+    const WinogradKernels& kernels = kernels::winograd_kernels(variant);
+    const WinogradTile& shape = kernels.tile;
+    const auto has = [&](int point, int outputs, int whole_outputs, int points) {
+      return !kernels.shortens || outputs == whole_outputs || point <= outputs ||
+             point == points - 1;
+    };
+    for (int64_t h = 1; h <= 9; ++h)
+      for (int64_t w = 1; w <= 13; ++w) {
+        const std::string what = std::to_string(h) + "×" + std::to_string(w);
+        const kernels::WinogradTiles tiles(kernels, kBatch, {1, h, w});
+        std::set<std::tuple<int64_t, int64_t, int64_t>> places;
+        for (int64_t tile = 0; tile < tiles.count(); ++tile) {
+          const auto at = tiles.place(tile);
+          const WinogradSize size = tiles.size(at);
+          EXPECT_TRUE(at.n < kBatch && at.h < h && at.w < w) << what;
+          EXPECT_TRUE(at.h % shape.out_h == 0 && at.w % shape.out_w == 0) << what;
+          places.insert({at.n, at.h, at.w});
+          for (int point = 0; point < shape.points(); ++point) {
+            const auto range = tiles.with_point(point);
+            EXPECT_EQ(range.first <= tile && tile < range.end,
+                      has(point / shape.in_w(), size.rows, shape.out_h, shape.in_h()) &&
+                          has(point % shape.in_w(), size.columns, shape.out_w, shape.in_w()))
+                << what << ", tile " << tile << ", point " << point;
+          }
+        }
+        EXPECT_EQ(std::ssize(places), tiles.count()) << what;
+        EXPECT_EQ(tiles.count(), kBatch * ((h + shape.out_h - 1) / shape.out_h) *
+                                     ((w + shape.out_w - 1) / shape.out_w))
+            << what;
+      }
+  }
+}
+
+// Outputs that end inside of a tile, by one, two or three, along either axis or both.
+TEST(Winograd, AgreesWithTheReferenceWhereTilesAreShort) {
+  for (const char* problem :
+       {"mb3ic20ih7iw14oc33oh7ow14kh3ph1", "mb2ic17ih5iw6oc20oh5ow6kh3ph1",
+        "mb1ic24ih3iw2oc40oh3ow2kh3ph1", "mb2ic9id3ih6iw9oc19od3oh6ow9kd3pd1kh3ph1kw3pw1",
+        "mb1ic70ih27iw13oc40oh27ow13kh3ph1", "mb5ic20iw13oc33ow13kw3pw1"}) {
+    const ConvData data(parse_problem(problem), 13);
+    for (const Direction direction : kDirections) {
+      const Exact want = exact(direction, data);
+      on_every_target([&] {
+        const ConvAlgorithm& row = conv_algorithm("winograd4");
+        EXPECT_EQ(difference(result(row, direction, data), want, row.error_growth), "")
+            << name(direction) << " of " << problem;
+      });
+    }
+  }
 }
 
 // In the mean over all outputs a sum of C products per point, amplified by `growth`, stands against
