@@ -122,8 +122,7 @@ void Correlation::plan_input() {
   joins_taps_ = consecutive && input_.dense();
   fetches_outputs_ = !is_part_ && total * columns_ * g_.groups > kNearOutput &&
                      offset_count() * depth_ >= kTermsToFetch;
-  fetches_weights_ =
-      !is_part_ && cut_.bricks() == 1 && offset_count() * depth_ <= kMostTermsToFetch;
+  fetches_weights_ = !is_part_ && offset_count() * depth_ <= kMostTermsToFetch;
   is_far_ = total * (sides_.in_channels + sides_.out_channels) > kFarTensors;
   const bool pays = is_far_ || blocks_.size() > 1;
   // Where windows overlap, a brick's rows share what they read.

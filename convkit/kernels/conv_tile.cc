@@ -90,13 +90,16 @@ HWY_INLINE void ReadAgain() {
 #endif
 }
 
+// The first level is for what is in use.
+[[maybe_unused]] constexpr int kToSecondLevel = 2;
+
 // 64 bytes hold whole vectors, or parts of one.
 template <int kRows, int kVectors>
 HWY_INLINE void FetchOutputs(const TileJob& job) {
   const auto width = kVectors * static_cast<int64_t>(hn::Lanes(Floats()));
   CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
     for (int64_t j = 0; j < width; j += kLineFloats)
-      __builtin_prefetch(job.c + job.c_offset[r] + j, 1);
+      __builtin_prefetch(job.c + job.c_offset[r] + j, 0, kToSecondLevel);
   }
 }
 
@@ -148,8 +151,6 @@ HWY_INLINE NearRows KeepNear(const float* const* rows) {
 // pixels, as in backward-weight, each tile comes to a new cache line there at every step, which the
 // hardware does not foresee.
 [[maybe_unused]] constexpr int64_t kStepsAhead = 16;
-// The first level is for what is in use.
-[[maybe_unused]] constexpr int kToSecondLevel = 2;
 
 // Tiles of many rows are nearly as high as can be, and it is those that write much.
 #if HWY_TARGET == HWY_AVX3
