@@ -164,6 +164,62 @@ template <int kRows, int kVectors>
 constexpr bool kStreams = false;
 #endif
 
+// 28 vectors stored at once fill the queue of stores, and the next tile waits for them: a tenth of
+// the time of a sum of 32 terms. So the last terms of a sum are added row by row, and each row is
+// stored while the next one's are: the same order, the same bits.
+[[maybe_unused]] constexpr int kTermsByRows = 2;
+#if HWY_TARGET == HWY_AVX3
+template <int kRows, int kVectors>
+constexpr bool kFinishesByRows = kVectors == 2 && kRows + 2 >= kRowsForTwoVectors;
+#else
+template <int kRows, int kVectors>
+constexpr bool kFinishesByRows = false;
+#endif
+
+template <int kRows, int kVectors>
+HWY_INLINE bool FinishesByRows(const TileJob& job) {
+  if constexpr (!kFinishesByRows<kRows, kVectors>) return false;
+  const auto width = kVectors * static_cast<int64_t>(hn::Lanes(Floats()));
+  return job.columns == width && !job.streams && job.depth >= kTermsByRows;
+}
+
+// The last kTermsByRows terms of the last segment, what the job adds to the sums, and their
+// storing.
+template <int kRows, int kVectors>
+HWY_INLINE void FinishByRows(const TileJob& job, const float* const* rows, int64_t place,
+                             const float* b, Vector (&acc)[kRows][kVectors]) {
+  const Floats d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  Vector column[kTermsByRows][kVectors];
+  CONVKIT_UNROLL for (int k = 0; k < kTermsByRows; ++k) {
+    CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) column[k][v] =
+        hn::LoadU(d, b + k * job.b_step + v * lanes);
+  }
+  const int64_t a_step = job.a_step;
+  const int64_t* const c_offset = job.c_offset;
+  float* const c = job.c;
+  const float* const residual = job.residual;
+  const bool clamps = job.clamps;
+  CONVKIT_UNROLL for (int r = 0; r < kRows; ++r) {
+    ReadAgain();
+    const float* const from = rows[r] + place;
+    CONVKIT_UNROLL for (int k = 0; k < kTermsByRows; ++k) {
+      const Vector value = hn::Set(d, from[k * a_step]);
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
+          hn::MulAdd(value, column[k][v], acc[r][v]);
+    }
+    const int64_t offset = c_offset[r];
+    if (residual != nullptr)
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
+          hn::Add(acc[r][v], hn::LoadU(d, residual + offset + v * lanes));
+    if (clamps)
+      CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] =
+          Clamp(d, acc[r][v], job.low, job.high);
+    CONVKIT_UNROLL for (int v = 0; v < kVectors; ++v)
+        hn::StoreU(acc[r][v], d, c + offset + v * lanes);
+  }
+}
+
 template <int kRows, int kVectors>
 void RunTile(const TileJob& job) {
   const Floats d;
@@ -187,6 +243,7 @@ void RunTile(const TileJob& job) {
   const int64_t b_step = job.b_step;
   [[maybe_unused]] const float* fetch = job.fetch;
   [[maybe_unused]] const int64_t fetch_step = job.fetch != nullptr ? job.fetch_step : a_step;
+  const bool by_rows = FinishesByRows<kRows, kVectors>(job);
   for (int64_t s = 0; s < job.segment_count; ++s, rows += job.rows_step) {
     ReadAgain();
     int64_t place = job.a_start + job.segments[s].a;
@@ -194,7 +251,8 @@ void RunTile(const TileJob& job) {
     const float* const volatile* const more_rows = rows;
     const NearRows near = KeepNear<kRows>(rows);
     if (job.fetch == nullptr) fetch = rows[kRows - 1] + kStepsAhead * a_step + place;
-    const int64_t depth = job.depth;
+    const bool ends = by_rows && s + 1 == job.segment_count;
+    const int64_t depth = job.depth - (ends ? kTermsByRows : 0);
     for (int64_t k = 0; k < depth; ++k) {
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
       __builtin_prefetch(fetch, 0, kToSecondLevel);
@@ -210,6 +268,9 @@ void RunTile(const TileJob& job) {
       }
       place += a_step;
       b += b_step;
+    }
+    if constexpr (kFinishesByRows<kRows, kVectors>) {
+      if (ends) return FinishByRows<kRows, kVectors>(job, rows, place, b, acc);
     }
   }
   ReadAgain();
