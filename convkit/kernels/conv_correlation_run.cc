@@ -254,8 +254,15 @@ void Correlation::run_by_rows(const RowTable& rows, std::span<const TapRun> runs
         job.fetch = input[0] + runs[static_cast<std::size_t>(i % run_count)].a + read * ahead;
       else if (fetches_inputs)
         job.fetch = input[0] + read * ahead + (fetches_outputs ? 0 : read * i / count);
-      tiles_for(blocks[static_cast<std::size_t>(i)], job.columns)[last + 1](job);
     }
+    // A last block of fewer columns may want other tiles.
+    const auto kind = [&](int64_t i) {
+      const auto at = static_cast<std::size_t>(i);
+      return tiles_for(blocks[at], jobs[at].columns);
+    };
+    const int64_t alike = kind(count - 1) == kind(0) ? count : count - 1;
+    kind(0)[last + 1](jobs.data(), alike);
+    if (alike < count) kind(alike)[last + 1](jobs.data() + alike, 1);
   }
 }
 

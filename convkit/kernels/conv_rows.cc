@@ -302,7 +302,7 @@ void run_tiles(const RowTable& table, const TileKernels::Run* kernels, int64_t m
         for (int64_t r = end; r < total * (tile + 2) / tiles && tile + 1 < tiles; ++r)
           for (int64_t j = 0; j < part.columns; j += kLineFloats)
             __builtin_prefetch(part.c + table.output[static_cast<std::size_t>(r)] + j, 1);
-      kernels[end - begin](part);
+      kernels[end - begin](&part, 1);
     }
   }
 }

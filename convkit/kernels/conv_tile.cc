@@ -221,7 +221,7 @@ HWY_INLINE void FinishByRows(const TileJob& job, const float* const* rows, int64
 }
 
 template <int kRows, int kVectors>
-void RunTile(const TileJob& job) {
+HWY_INLINE void RunOne(const TileJob& job) {
   const Floats d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   Vector acc[kRows][kVectors];
@@ -302,12 +302,18 @@ void RunTile(const TileJob& job) {
   }
 }
 
+template <int kRows, int kVectors>
+void RunTile(const TileJob* jobs, int64_t count) {
+  for (const TileJob* job = jobs; job != jobs + count; ++job) RunOne<kRows, kVectors>(*job);
+}
+
 #if HWY_TARGET == HWY_AVX3
-// As RunTile, with a vector and a half of columns: 24 channels would leave a quarter of two vectors
+// As RunOne, with a vector and a half of columns: 24 channels would leave a quarter of two vectors
 // empty.
 template <int kRows>
-void RunNarrowTile(const TileJob& job) {
-  if (job.accumulate) return RunTile<kRows, 2>(job);
+void RunNarrowTile(const TileJob* jobs, int64_t count) {
+  const TileJob& job = jobs[0];
+  if (count > 1 || job.accumulate) return RunTile<kRows, 2>(jobs, count);
   const Floats d;
   const hn::Half<Floats> dh;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));

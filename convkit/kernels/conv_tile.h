@@ -63,14 +63,15 @@ struct TileJob {
 inline constexpr int kMaxTileRows = 14;
 inline constexpr int kMaxTileVectors = 2;
 
-/// The micro-kernels of one instruction set, for every tile height and one or two vectors.
+/// The micro-kernels of one instruction set, for every tile height and one or two vectors. A call
+/// runs `count` jobs, one after another.
 struct TileKernels {
   int64_t lanes = 1;  ///< floats in a vector
   /// Whether a tile has 28 multiply-adds to do for each row of b, as with AVX-512: time for the row
   /// to come from wherever it lies.
   bool wide() const { return kMaxTileVectors * lanes >= 32; }
   int64_t max_rows[kMaxTileVectors + 1] = {};  ///< by number of vectors
-  using Run = void (*)(const TileJob&);
+  using Run = void (*)(const TileJob* jobs, int64_t count);
   Run run[kMaxTileVectors + 1][kMaxTileRows + 1] = {};  ///< [vectors][rows]
   /// As run[2], for at most so many columns: faster. None if 0.
   int64_t narrow_columns = 0;

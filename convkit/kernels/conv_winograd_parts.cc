@@ -159,7 +159,7 @@ void WinogradCorrelation::multiply_part(const TileRows& rows, const float* panel
           job.fetch = table.input.front() + newest + (end < count ? end * pitch_ : point_step());
           job.fetch_step = kLineFloats;
         }
-        tiles_.run[vectors_][end - begin](job);
+        tiles_.run[vectors_][end - begin](&job, 1);
       }
     }
   }
