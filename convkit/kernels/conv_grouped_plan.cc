@@ -300,6 +300,7 @@ GroupedPlan::GroupedPlan(const ConvGeometry& g, Direction direction, const Group
   // (Depthwise sums are so short that to ask for more lines costs more than it saves.)
   if (direction != Direction::backward_input && g.dilation[1] == 1 && depth_ > 1)
     new_lines_ = std::min(g.stride[1], g.kernel[1]);
+  if (direction != Direction::backward_input) skipped_ = (g.stride[1] - 1) * in_[2] * in_channels_;
   prepare_lists();
 }
 

@@ -147,6 +147,7 @@ class GroupedPlan {
         if (is_large_ && job.step_count > 0) {
           job.fetch = job.x + list.last_line + (job.lines - 1) * job.x_line +
                       (next_line_ > 0 ? next_line_ : block.outputs * block.x_pitch);
+          if (next_line_ == 0 && index + 1 == line_end) job.fetch += skipped_;
           job.fetch_lines = new_lines_;
           job.fetch_line = -in_[2] * in_channels_;
           job.fetch_pitch = block.fetch_pitch;
@@ -210,6 +211,7 @@ class GroupedPlan {
   bool is_large_ = false;
   int64_t next_line_ = 0;  // floats to what is fetched, if not the next block's
   int64_t new_lines_ = 1;  // of the input with each line of the output, side by side
+  int64_t skipped_ = 0;    // floats of the other lines that a stride goes over
   int64_t products_ = 0;
   double seen_ = 0.0;        // of the products, those that are not with padding
   double elements_ = 0.0;    // of input and output
